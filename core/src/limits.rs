@@ -1,0 +1,15 @@
+//! Every bound in one place: its unit, where it comes from, and what happens when it is reached.
+
+/// Bytes of one client request frame, Kafka's `socket.request.max.bytes`. Larger: the connection is closed.
+pub const REQUEST_BYTES_MAX: usize = 104_857_600;
+/// Bytes one decompressed record batch may take while it is checked. More: INVALID_RECORD... see record::check.
+pub const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of entries in one peer append message; raft's `max_size_per_msg`. At least one entry always fits.
+pub const PEER_APPEND_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes proposed to one group in one round; what does not fit waits for the next round.
+pub const ROUND_PROPOSE_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of one peer frame: an append plus the largest single batch plus headers. Larger: the peer connection is closed.
+pub const PEER_FRAME_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
+/// Requests of one connection that may be in the core or waiting for their turn to be written. At the bound the shell stops reading
+/// from the connection.
+pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;

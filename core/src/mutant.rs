@@ -1,0 +1,46 @@
+//! Deliberate bugs, by which the simulator is measured: a simulator that lets one survive is blind there.
+//!
+//! Compiled to `Mutant::None` for ever without the feature `mutants`, which the `ottla` package never enables. Where one is honoured
+//! the code reads `if mutant.is(Mutant::X)`, so that `grep Mutant::` lists the places.
+
+/// Which deliberate bug is active. Numbers are those of the mutation catalogue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[non_exhaustive]
+pub enum Mutant {
+    /// None: the real broker.
+    #[default]
+    None,
+    /// 1: a vote is answered before it is durable.
+    VoteNotSynced,
+    /// 2: a new term is written after the messages that depend on it were sent.
+    HardStateAfterSend,
+    /// 3: acks=all is answered when the leader's append is written, before any fsync or quorum.
+    AckBeforeFsync,
+    /// 4: the leader counts its own entry before it is durable.
+    CountOwnUnsynced,
+    /// 5: an entry of an older term is committed by counting replicas (Raft paper figure 8).
+    CommitOldTerm,
+    /// 6: a follower keeps a suffix that conflicts with the leader's (KAFKA-6361).
+    KeepConflictingSuffix,
+    /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
+    Canary,
+}
+
+impl Mutant {
+    /// All of them, in the order of the catalogue.
+    pub const ALL: [(u32, Mutant); 7] = [
+        (1, Mutant::VoteNotSynced),
+        (2, Mutant::HardStateAfterSend),
+        (3, Mutant::AckBeforeFsync),
+        (4, Mutant::CountOwnUnsynced),
+        (5, Mutant::CommitOldTerm),
+        (6, Mutant::KeepConflictingSuffix),
+        (42, Mutant::Canary),
+    ];
+
+    /// Whether `other` is active; `false` for ever without the feature `mutants`.
+    #[must_use]
+    pub fn is(self, other: Mutant) -> bool {
+        cfg!(feature = "mutants") && self == other
+    }
+}
