@@ -10,6 +10,8 @@ use crate::output::Outputs;
 use crate::time::{Instant, Now};
 use bytes::Bytes;
 
+pub use crate::raft::RaftSettings;
+
 /// Everything a broker is told at start.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -33,45 +35,6 @@ pub struct BrokerConfig {
     pub settings: Vec<(String, String)>,
     /// The active deliberate bug.
     pub mutant: Mutant,
-}
-
-/// Timing and sizes of raft groups; the simulator draws them per seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RaftSettings {
-    /// Milliseconds of one tick.
-    pub tick_ms: u64,
-    /// Ticks without a leader before an election; the timeout is drawn from `[n, 2n)`.
-    pub election_ticks: usize,
-    /// Ticks between heartbeats.
-    pub heartbeat_ticks: usize,
-    /// Ask before campaigning.
-    pub pre_vote: bool,
-    /// Step down without a quorum.
-    pub check_quorum: bool,
-    /// Append messages in flight per follower.
-    pub inflight_max: usize,
-    /// Bytes of entries per append message.
-    pub message_bytes_max: usize,
-    /// Bytes of entries kept in memory per group beyond those that must be.
-    pub tail_bytes_max: usize,
-    /// Bytes at which the meta log goes on in a new file.
-    pub meta_bytes_max: u64,
-}
-
-impl Default for RaftSettings {
-    fn default() -> Self {
-        RaftSettings {
-            tick_ms: 100,
-            election_ticks: 10,
-            heartbeat_ticks: 2,
-            pre_vote: true,
-            check_quorum: true,
-            inflight_max: 32,
-            message_bytes_max: crate::limits::PEER_APPEND_BYTES_MAX,
-            tail_bytes_max: 8 * 1024 * 1024,
-            meta_bytes_max: 16 * 1024 * 1024,
-        }
-    }
 }
 
 /// Rebuilds a broker from its disk, as values: poll, read, tell, until done.

@@ -1,9 +1,7 @@
 //! STUB of the seam.
-use crate::disk::DiskDone;
 use crate::ids::{BrokerId, GroupId, Index, Offset, Term};
 use crate::log::GroupLog;
-use crate::output::Outputs;
-use crate::record::CheckedBatch;
+use crate::record::{BatchHeader, CheckedBatch};
 use crate::time::Now;
 use bytes::Bytes;
 
@@ -59,6 +57,15 @@ pub enum GroupEvent {
     },
     /// Entries from here on were cut away.
     Truncated(Index),
+    /// A batch with a producer id is in the log that this broker did not propose in this life: it came by replication, or was
+    /// found at start (then the last five of each producer, in index order, before any other event). Feeds producer state;
+    /// not yet committed.
+    Replicated {
+        /// Its index.
+        index: Index,
+        /// Its header, with final offset and epoch.
+        header: BatchHeader,
+    },
     /// A committed command, in index order, each exactly once per life (again from the start of the log after a restart).
     Command {
         /// Its index.
@@ -68,14 +75,46 @@ pub enum GroupEvent {
     },
 }
 
-/// What a visit needs from the broker: the round's outputs, the shared meta log, the disk ids.
-#[derive(Debug)]
-pub struct Round<'a> {
-    /// The clocks.
-    pub now: Now,
-    /// Where outputs go.
-    pub out: &'a mut Outputs,
-    // meta log, disk queue, peer outbox: added by raft
+/// Raft role of a replica.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Follows, or waits for a leader.
+    Follower,
+    /// Asks whether it could win.
+    PreCandidate,
+    /// Asks for votes.
+    Candidate,
+    /// Leads.
+    Leader,
+}
+
+/// What checkers may know of one replica, at the end of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GroupView {
+    /// The group.
+    pub group: GroupId,
+    /// Current term.
+    pub term: Term,
+    /// Whom it voted for in this term.
+    pub vote: Option<BrokerId>,
+    /// Its role.
+    pub role: Role,
+    /// Known leader of the term.
+    pub leader: Option<BrokerId>,
+    /// Raft commit index.
+    pub commit: Index,
+    /// Hash over (index, term, CRC) of all entries up to `commit`: equal on all replicas with the same `commit`.
+    pub commit_chain: u64,
+    /// Last index in the log.
+    pub last_index: Index,
+    /// Term of the last entry.
+    pub last_term: Term,
+    /// Last index this replica holds durably, as raft counts it.
+    pub persisted: Index,
+    /// Offset of the next record.
+    pub log_end: Offset,
+    /// What consumers may see.
+    pub high_watermark: Offset,
 }
 
 impl RaftGroup {
@@ -119,28 +158,12 @@ impl RaftGroup {
     pub fn replicas_holding(&self, _index: Index) -> usize {
         unimplemented!()
     }
-    /// Appends proposals as one raft proposal, in order. All or nothing.
-    pub fn propose(&mut self, _proposals: Vec<Proposal>) -> Result<Vec<Proposed>, ProposeError> {
+    /// Raft role.
+    pub fn role(&self) -> Role {
         unimplemented!()
     }
-    /// One raft tick.
-    pub fn tick(&mut self) {
-        unimplemented!()
-    }
-    /// Starts an election now.
-    pub fn campaign(&mut self) {
-        unimplemented!()
-    }
-    /// Hands leadership to `to`.
-    pub fn transfer_leadership(&mut self, _to: BrokerId) {
-        unimplemented!()
-    }
-    /// A disk operation of this group got further.
-    pub fn disk_done(&mut self, _done: DiskDone) {
-        unimplemented!()
-    }
-    /// Drives raft until nothing is left to do without the world, adds outputs and returns what happened.
-    pub fn visit(&mut self, _round: &mut Round<'_>) -> Vec<GroupEvent> {
+    /// For checkers.
+    pub fn view(&self) -> GroupView {
         unimplemented!()
     }
 }
