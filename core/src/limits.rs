@@ -13,3 +13,6 @@ pub const PEER_FRAME_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 /// Requests of one connection that may be in the core or waiting for their turn to be written. At the bound the shell stops reading
 /// from the connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
+/// Bytes that the arrays and strings of one decoded message may take in memory, records and bytes fields aside (they stay slices of the
+/// frame). More: the connection is closed. A million partitions in one request fit.
+pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
