@@ -35,6 +35,8 @@ pub enum Output {
     Close {
         /// The connection.
         connection: ConnectionId,
+        /// The request that ends it; it is not answered, nor is any after it.
+        number: RequestNumber,
         /// For the log.
         reason: &'static str,
     },

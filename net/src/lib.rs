@@ -1,1 +1,26 @@
-//! placeholder
+//! The shell around the broker: frames, connections, peers and the loop that feeds the core.
+//!
+//! It decides nothing about records, leadership or offsets. It knows neither an async runtime nor a simulator: all it needs of
+//! the world is the [`Host`] trait, so the same [`Node`] runs in the binary (tokio) and under madsim. Everything runs on one
+//! thread and nothing here is `Send`; what comes from other threads (disk completions) enters through [`Inbox`].
+//!
+//! Reading order: [`host`], [`frame`], [`connection`], `client`, [`peer`], [`node`].
+
+#![forbid(unsafe_code)]
+
+mod bell;
+mod client;
+pub mod connection;
+pub mod frame;
+mod hello;
+pub mod host;
+pub mod inbox;
+pub mod limits;
+pub mod node;
+pub mod peer;
+
+pub use connection::{Connection, ConnectionFault};
+pub use host::{Disk, Host, Reader, Writer};
+pub use inbox::{Inbox, InboxReceiver};
+pub use node::{Ended, Node, NodeSettings};
+pub use peer::{PeerBook, Peers};

@@ -1,0 +1,278 @@
+//! The tasks around client connections: one accepts, two per connection move bytes, one sends away who wastes our time.
+//!
+//! What a byte means is [`Connection`]'s business; what a request means is the core's. Decoding and checking records happens
+//! here, on the connection's task, before the request reaches the node.
+//! - open connections ≤ `connections_max`; at the bound the oldest stranger (nobody who has sent a whole request) makes room, without
+//!   one the newcomer is closed;
+//! - a frame arrives within [`FRAME_MS_MAX`] plus one millisecond for every 64 bytes, a write ends within [`WRITE_MS_MAX`], and who is
+//!   owed nothing speaks within [`IDLE_MS_MAX`]: otherwise the connection is closed.
+
+use crate::bell::Bell;
+use crate::connection::Connection;
+use crate::host::{Host, Reader, Writer};
+use crate::inbox::Inbox;
+use crate::limits::{FRAME_MS_MAX, IDLE_MS_MAX, WRITE_MS_MAX};
+use bytes::Bytes;
+use core::cell::{Cell, RefCell};
+use core::future::poll_fn;
+use core::pin::pin;
+use core::task::Poll;
+use ottla_core::ids::{ConnectionId, RequestNumber};
+use ottla_core::input::Input;
+use ottla_core::time::Instant;
+use slog::{Logger, debug, info, warn};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// Milliseconds between looks at who wastes our time.
+const SWEEP_MS: u64 = 1_000;
+/// A frame on its way must bring this many bytes per millisecond after [`FRAME_MS_MAX`].
+const FRAME_BYTES_PER_MS_MIN: u64 = 64;
+/// Milliseconds before accepting goes on after the host failed to.
+const ACCEPT_PAUSE_MS: u64 = 50;
+
+/// All open client connections of a broker; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Clients(Rc<Registry>);
+
+struct Registry {
+    inbox: Inbox,
+    log: Logger,
+    connections_max: usize,
+    next: Cell<u64>,
+    open: RefCell<BTreeMap<ConnectionId, Rc<Client>>>,
+}
+
+struct Client {
+    id: ConnectionId,
+    from: String,
+    connection: RefCell<Connection>,
+    /// Nothing moves any more.
+    gone: Cell<bool>,
+    /// It has sent a whole request.
+    known: Cell<bool>,
+    heard: Cell<Instant>,
+    /// When the frame that is on its way began, and how many bytes of it or after it came.
+    frame: Cell<Option<(Instant, u64)>>,
+    /// When the write that is under way began.
+    write: Cell<Option<Instant>>,
+    reader: Bell,
+    writer: Bell,
+}
+
+impl Clients {
+    pub(crate) fn new(inbox: Inbox, connections_max: usize, log: Logger) -> Clients {
+        Clients(Rc::new(Registry { inbox, log, connections_max, next: Cell::new(0), open: RefCell::default() }))
+    }
+
+    /// Starts accepting on `listener`.
+    pub(crate) fn serve<H: Host>(&self, host: &H, listener: H::Listener) {
+        host.spawn(accept(self.clone(), host.clone(), listener));
+        host.spawn(sweep(self.clone(), host.clone()));
+    }
+
+    /// Hands an answer to its connection, if that is still there.
+    pub(crate) fn reply(&self, connection: ConnectionId, number: RequestNumber, frame: Option<Vec<Bytes>>) {
+        self.with(connection, |client| client.connection.borrow_mut().reply(number, frame));
+    }
+
+    /// Ends a connection before request `number`.
+    pub(crate) fn close(&self, connection: ConnectionId, number: RequestNumber, reason: &'static str) {
+        self.with(connection, |client| client.connection.borrow_mut().close(number, reason));
+    }
+
+    /// Whether every connection has written what it was told.
+    pub(crate) fn all_written(&self) -> bool {
+        self.0.open.borrow().values().all(|client| client.write.get().is_none() && !client.connection.borrow().has_writes())
+    }
+
+    fn with(&self, connection: ConnectionId, act: impl FnOnce(&Client)) {
+        if let Some(client) = self.0.open.borrow().get(&connection) {
+            act(client);
+            client.writer.ring();
+            client.reader.ring();
+        }
+    }
+
+    /// Makes room for a newcomer and lets it in.
+    fn enter(&self, from: String, now: Instant) -> Option<Rc<Client>> {
+        if self.0.open.borrow().len() >= self.0.connections_max && !self.evict_stranger() {
+            warn!(self.0.log, "too many connections, a new one is closed"; "from" => &from, "open" => self.0.connections_max);
+            return None;
+        }
+        let id = ConnectionId(self.0.next.replace(self.0.next.get() + 1));
+        let client = Rc::new(Client {
+            id,
+            from,
+            connection: RefCell::default(),
+            gone: Cell::new(false),
+            known: Cell::new(false),
+            heard: Cell::new(now),
+            frame: Cell::new(Some((now, 0))),
+            write: Cell::new(None),
+            reader: Bell::default(),
+            writer: Bell::default(),
+        });
+        self.0.open.borrow_mut().insert(id, client.clone());
+        self.0.inbox.send(Input::Opened { connection: id });
+        Some(client)
+    }
+
+    fn evict_stranger(&self) -> bool {
+        let stranger = self.0.open.borrow().values().find(|client| !client.known.get()).cloned();
+        match stranger {
+            Some(client) => {
+                self.leave(&client, "made room for a new connection before its first request");
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Ends a connection for good; idempotent.
+    fn leave(&self, client: &Client, reason: &str) {
+        if !client.gone.replace(true) {
+            debug!(self.0.log, "connection closed"; "from" => &client.from, "reason" => reason);
+            self.0.open.borrow_mut().remove(&client.id);
+            self.0.inbox.send(Input::Closed { connection: client.id });
+            client.reader.ring();
+            client.writer.ring();
+        }
+    }
+}
+
+async fn accept<H: Host>(clients: Clients, host: H, mut listener: H::Listener) {
+    loop {
+        match host.accept(&mut listener).await {
+            Ok((reader, writer, from)) => {
+                if let Some(client) = clients.enter(from, host.now().monotonic) {
+                    host.spawn(read(clients.clone(), host.clone(), reader, client.clone()));
+                    host.spawn(write(clients.clone(), host.clone(), writer, client));
+                }
+            }
+            Err(error) => {
+                warn!(clients.0.log, "a connection can't be accepted"; "error" => %error);
+                clients.evict_stranger();
+                host.sleep_until(host.now().monotonic.plus_ms(ACCEPT_PAUSE_MS)).await;
+            }
+        }
+    }
+}
+
+async fn read<H: Host>(clients: Clients, host: H, mut reader: H::Reader, client: Rc<Client>) {
+    let reason = loop {
+        let read = poll_fn(|cx| {
+            client.reader.listen(cx);
+            if client.gone.get() {
+                return Poll::Ready(None);
+            }
+            // Before every read, not after it: a reply may have made room for requests that came earlier.
+            if !hand_over(&clients, &client) {
+                // Replies to earlier requests may be due: the writer ends the connection when they are written.
+                client.writer.ring();
+            }
+            let mut connection = client.connection.borrow_mut();
+            if connection.wants_bytes() { reader.poll_read(cx, connection.space()).map(Some) } else { Poll::Pending }
+        });
+        match read.await {
+            None => break "closed here".to_string(),
+            Some(Ok(0)) => break "closed by the client".to_string(),
+            Some(Ok(bytes)) => note_bytes(&client, bytes, host.now().monotonic),
+            Some(Err(error)) => break error.to_string(),
+        }
+    };
+    clients.leave(&client, &reason);
+}
+
+/// Gives all whole requests to the node; false when the client spoke nonsense.
+fn hand_over(clients: &Clients, client: &Client) -> bool {
+    let mut connection = client.connection.borrow_mut();
+    loop {
+        match connection.next_request() {
+            Ok(Some((number, request))) => {
+                client.known.set(true);
+                client.frame.set(None);
+                clients.0.inbox.send(Input::Request { connection: client.id, number, request });
+            }
+            Ok(None) => break,
+            Err(fault) => {
+                info!(clients.0.log, "a client is sent away"; "from" => &client.from, "reason" => fault.reason());
+                return false;
+            }
+        }
+    }
+    if client.known.get() && connection.is_inside_frame() && client.frame.get().is_none() {
+        client.frame.set(Some((client.heard.get(), 0)));
+    }
+    true
+}
+
+fn note_bytes(client: &Client, bytes: usize, now: Instant) {
+    client.heard.set(now);
+    if let Some((since, received)) = client.frame.get() {
+        client.frame.set(Some((since, received + bytes as u64)));
+    }
+}
+
+async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client: Rc<Client>) {
+    let reason = loop {
+        let next = poll_fn(|cx| {
+            client.writer.listen(cx);
+            let mut connection = client.connection.borrow_mut();
+            if client.gone.get() {
+                return Poll::Ready(Err("closed here"));
+            }
+            if let Some(reason) = connection.finished() {
+                return Poll::Ready(Err(reason));
+            }
+            if connection.has_writes() { Poll::Ready(Ok(connection.take_writes())) } else { Poll::Pending }
+        });
+        let slices = match next.await {
+            Ok(slices) => slices,
+            Err(reason) => break reason.to_string(),
+        };
+        client.write.set(Some(host.now().monotonic));
+        let mut writing = pin!(writer.write_all(slices));
+        let written = poll_fn(|cx| {
+            client.writer.listen(cx);
+            if client.gone.get() { Poll::Ready(None) } else { writing.as_mut().poll(cx).map(Some) }
+        });
+        match written.await {
+            None => break "closed here".to_string(),
+            Some(Ok(())) => client.write.set(None),
+            Some(Err(error)) => break error.to_string(),
+        }
+        client.heard.set(host.now().monotonic);
+        client.reader.ring();
+    };
+    clients.leave(&client, &reason);
+}
+
+async fn sweep<H: Host>(clients: Clients, host: H) {
+    loop {
+        host.sleep_until(host.now().monotonic.plus_ms(SWEEP_MS)).await;
+        let now = host.now().monotonic;
+        let wasteful: Vec<(Rc<Client>, &'static str)> = {
+            let open = clients.0.open.borrow();
+            open.values().filter_map(|client| Some((client.clone(), wasted(client, now)?))).collect()
+        };
+        for (client, reason) in wasteful {
+            info!(clients.0.log, "a client is sent away"; "from" => &client.from, "reason" => reason);
+            clients.leave(&client, reason);
+        }
+    }
+}
+
+fn wasted(client: &Client, now: Instant) -> Option<&'static str> {
+    let ms_since = |since: Instant| now.since_us(since) / 1000;
+    let connection = client.connection.borrow();
+    if client.write.get().is_some_and(|since| ms_since(since) > WRITE_MS_MAX) {
+        return Some("it does not read its replies");
+    }
+    // While we don't read, the client can't be late.
+    let late = |(since, bytes)| ms_since(since) > FRAME_MS_MAX + bytes / FRAME_BYTES_PER_MS_MIN;
+    if connection.wants_bytes() && client.frame.get().is_some_and(late) {
+        return Some("a request takes too long to arrive");
+    }
+    (connection.is_idle() && ms_since(client.heard.get()) > IDLE_MS_MAX).then_some("it was idle too long")
+}
