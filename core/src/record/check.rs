@@ -33,6 +33,7 @@ use super::compression::{CompressionFault, decompress_body};
 use super::walker::{Record, RecordFault, Records};
 use crate::ids::{LeaderEpoch, Offset};
 use crate::limits;
+use crate::protocol::ErrorCode;
 use bytes::{Bytes, BytesMut};
 
 /// The smallest message of the oldest format after its length field: what a length must reach to be looked at at all.
@@ -263,9 +264,11 @@ impl CheckedBatch {
 impl BatchFault {
     /// The error the client is told.
     #[must_use]
-    pub fn error_code(&self) -> i16 {
+    pub fn error_code(&self) -> ErrorCode {
         match self {
-            BatchFault::Length(_) | BatchFault::UnknownMagic(_) | BatchFault::DamageAfter | BatchFault::Crc => 2,
+            BatchFault::Length(_) | BatchFault::UnknownMagic(_) | BatchFault::DamageAfter | BatchFault::Crc => {
+                ErrorCode::CorruptMessage
+            }
             BatchFault::NoBatch
             | BatchFault::OldMagic(_)
             | BatchFault::SecondBatch
@@ -276,12 +279,12 @@ impl BatchFault {
             | BatchFault::DecompressedTooLarge
             | BatchFault::Records(_)
             | BatchFault::InnerOffset
-            | BatchFault::NullKeys { .. } => 87,
-            BatchFault::ZstdTooEarly => 76,
-            BatchFault::UnknownCodec(_) | BatchFault::Undecodable => -1,
-            BatchFault::MessageTooLarge => 10,
-            BatchFault::SegmentTooSmall => 18,
-            BatchFault::Timestamps { .. } => 32,
+            | BatchFault::NullKeys { .. } => ErrorCode::InvalidRecord,
+            BatchFault::ZstdTooEarly => ErrorCode::UnsupportedCompressionType,
+            BatchFault::UnknownCodec(_) | BatchFault::Undecodable => ErrorCode::UnknownServerError,
+            BatchFault::MessageTooLarge => ErrorCode::MessageTooLarge,
+            BatchFault::SegmentTooSmall => ErrorCode::RecordListTooLarge,
+            BatchFault::Timestamps { .. } => ErrorCode::InvalidTimestamp,
         }
     }
 

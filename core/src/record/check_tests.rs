@@ -44,7 +44,7 @@ fn three() -> Vec<u8> {
 }
 
 fn code(batch: &[u8]) -> i16 {
-    check(BytesMut::from(batch), &CheckLimits::default()).map_or_else(|fault| fault.error_code(), |_| 0)
+    check(BytesMut::from(batch), &CheckLimits::default()).map_or_else(|fault| fault.error_code().code(), |_| 0)
 }
 
 fn fault(batch: &[u8]) -> BatchFault {
@@ -150,7 +150,7 @@ fn messages_and_what_else_is_told() {
 fn zstd_needs_produce_7() {
     let zstd = with_body(&compress(Codec::Zstd, &three()), 4, 3);
     let old = CheckLimits { is_zstd_known: false, ..CheckLimits::default() };
-    assert_eq!(check(BytesMut::from(&zstd[..]), &old).expect_err("too early").error_code(), 76);
+    assert_eq!(check(BytesMut::from(&zstd[..]), &old).expect_err("too early").error_code().code(), 76);
     assert!(check(BytesMut::from(&two()[..]), &old).is_ok());
 }
 
@@ -193,7 +193,7 @@ fn compacted_topics_need_keys() {
     let rules = TopicRules { is_compacted: true, ..TopicRules::default() };
     for codec in Codec::ALL {
         let fault = admitted(&builder.clone().codec(codec).build(), &rules).expect_err("no keys");
-        assert_eq!((fault.error_code(), fault.record_errors().len()), (87, 2));
+        assert_eq!((fault.error_code().code(), fault.record_errors().len()), (87, 2));
         let text = "Compacted topic cannot accept message without key in topic partition pb-compact-0";
         assert_eq!(fault.record_errors()[0], RecordError { batch_index: 1, message: text.to_owned() });
         assert_eq!(
@@ -216,7 +216,7 @@ fn timestamps_must_lie_in_the_window() {
     for (timestamp, expected) in
         [(T0, 0), (T0 + 3_601_000, 0), (T0 + 3_601_001, 32), (T0 - 9000, 0), (T0 - 9001, 32), (-1, 0), (-2, 32)]
     {
-        let code = admitted(&at(timestamp), &rules).map_or_else(|fault| fault.error_code(), |_| 0);
+        let code = admitted(&at(timestamp), &rules).map_or_else(|fault| fault.error_code().code(), |_| 0);
         assert_eq!(code, expected, "{timestamp}");
     }
     assert!(admitted(&at(-2), &TopicRules::default()).is_ok(), "anything old is fine by default");
@@ -272,7 +272,7 @@ fn topics_may_choose_the_codec() {
             assert_eq!(checked.codec(), to);
             let body = decompress_body(to, &checked.bytes[BatchHeader::SIZE..], 1000).expect("decodes");
             assert_eq!(
-                body,
+                body[..],
                 BatchBuilder::clone(&builder).codec(Codec::None).build()[BatchHeader::SIZE..],
                 "records stay as they are"
             );

@@ -144,9 +144,9 @@ impl<'a> Iterator for Headers<'a> {
 }
 
 impl Headers<'_> {
-    /// How many are left.
+    /// How many the iterator has still to give.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub fn left(&self) -> usize {
         usize::try_from(self.left).unwrap_or(0)
     }
 }
@@ -204,7 +204,7 @@ mod tests {
     fn header_keys_repeat_and_are_any_bytes() {
         let body = [32, 0, 0, 0, 1, 1, 6, 2, b'h', 0, 2, b'h', 1, 2, 0xff, 2, 0xfe];
         let record = Records::new(&body, 1).next().expect("one").expect("well formed");
-        assert_eq!((record.key, record.value, record.headers.count()), (None, None, 3));
+        assert_eq!((record.key, record.value, record.headers.left()), (None, None, 3));
         let headers: Vec<_> = record.headers.collect();
         assert_eq!(headers, [(&b"h"[..], Some(&b""[..])), (b"h", None), (&[0xff], Some(&[0xfe]))]);
     }
