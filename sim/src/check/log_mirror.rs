@@ -1,0 +1,268 @@
+//! What the logs of one broker contain, read off its disk and not asked of it.
+//!
+//! A segment is plain Kafka v2 batches back to back; batch k of a file has raft index `base_index + k` and its term is the leader
+//! epoch plus 2. The mirror parses only batch headers, incrementally, as appends reach the page cache.
+//!
+//! ```text
+//! 0             8        12        16    17    21     23              27 ..
+//! base offset   length   epoch     magic crc   attr   last offset delta
+//! i64           i32      i32       i8    u32   i16    i32
+//! ```
+//! Knows nothing of raft or of other brokers. Invariant: entries of a segment lie back to back from position 0.
+
+use crate::batch::crc32c;
+use ottla_core::disk::FileName;
+use ottla_core::ids::{GroupId, Index, Offset, Term};
+use std::collections::BTreeMap;
+
+/// One entry as it lies on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct EntrySeen {
+    /// Leader epoch plus 2.
+    pub(crate) term: Term,
+    /// CRC-32C of the batch, which covers all but offset, length and epoch.
+    pub(crate) crc: u32,
+    /// Offset of the first record.
+    pub(crate) base_offset: Offset,
+    /// Offset after the last record; equal to `base_offset` for raft's own entries.
+    pub(crate) offset_end: Offset,
+    /// Where the batch ends in its file.
+    pub(crate) end: u64,
+}
+
+#[derive(Debug)]
+struct SegmentSeen {
+    file: FileName,
+    entries: Vec<EntrySeen>,
+    parsed: u64,
+    durable: u64,
+}
+
+/// The log of one group on one broker: segments by their base index.
+#[derive(Debug, Default)]
+pub(crate) struct GroupMirror {
+    segments: BTreeMap<u64, SegmentSeen>,
+}
+
+impl GroupMirror {
+    /// The entry at `index`, if it is there, and whether it is durable.
+    pub(crate) fn entry(&self, index: Index) -> Option<(EntrySeen, bool)> {
+        let (base, segment) = self.segments.range(..=index.0).next_back()?;
+        let entry = segment.entries.get(usize::try_from(index.0 - base).ok()?)?;
+        Some((*entry, segment.durable >= entry.end))
+    }
+
+    /// Index of the last entry; 1, the birth entry, for an empty log.
+    pub(crate) fn last_index(&self) -> Index {
+        let last = self.segments.iter().next_back().map_or(1, |(base, s)| base + count(s.entries.len()) - 1);
+        Index(last.max(1))
+    }
+
+    /// The entry that holds `offset`, with its index, and whether it is durable.
+    pub(crate) fn entry_of_offset(&self, offset: Offset) -> Option<(Index, EntrySeen, bool)> {
+        for (base, segment) in self.segments.iter().rev() {
+            for (n, entry) in segment.entries.iter().enumerate().rev() {
+                if entry.base_offset <= offset && offset < entry.offset_end {
+                    return Some((Index(base + count(n)), *entry, segment.durable >= entry.end));
+                }
+                if entry.offset_end <= offset {
+                    return None;
+                }
+            }
+        }
+        None
+    }
+
+    /// All entries from `first` on, in order.
+    pub(crate) fn entries_from(&self, first: Index) -> impl Iterator<Item = (Index, EntrySeen)> + '_ {
+        self.segments
+            .iter()
+            .flat_map(|(base, s)| s.entries.iter().enumerate().map(move |(n, e)| (Index(base + count(n)), *e)))
+            .filter(move |(index, _)| *index >= first)
+    }
+}
+
+/// What an append or cut did to a log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LogChange {
+    /// Entries `first..=last` are readable.
+    Added {
+        /// First.
+        first: Index,
+        /// Last.
+        last: Index,
+    },
+    /// Entry `index` is gone.
+    Gone {
+        /// Which.
+        index: Index,
+        /// What it was.
+        entry: EntrySeen,
+    },
+}
+
+/// All logs of one broker.
+#[derive(Debug, Default)]
+pub(crate) struct NodeMirror {
+    groups: BTreeMap<GroupId, GroupMirror>,
+}
+
+impl NodeMirror {
+    /// The log of a group.
+    pub(crate) fn group(&self, group: GroupId) -> Option<&GroupMirror> {
+        self.groups.get(&group)
+    }
+
+    /// Groups with a folder or a file.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = GroupId> + '_ {
+        self.groups.keys().copied()
+    }
+
+    /// A folder was made.
+    pub(crate) fn make(&mut self, group: GroupId) {
+        self.groups.entry(group).or_default();
+    }
+
+    /// A folder is gone.
+    pub(crate) fn forget(&mut self, group: GroupId) {
+        self.groups.remove(&group);
+    }
+
+    /// Everything is gone: a new look will follow.
+    pub(crate) fn clear(&mut self) {
+        self.groups.clear();
+    }
+
+    /// A file found at a start: only batches whose CRC is right count, up to the first that is not, because a crash may have
+    /// left holes behind them.
+    pub(crate) fn found(&mut self, file: FileName, data: &[u8]) {
+        let mut valid = 0;
+        while let Some(entry) = parse(data, valid) {
+            let from = usize::try_from(valid).expect("parsed");
+            let end = usize::try_from(entry.end).expect("parsed");
+            if crc32c(&data[from + 21..end]) != entry.crc {
+                break;
+            }
+            valid = entry.end;
+        }
+        self.grown(file, &data[..usize::try_from(valid).expect("parsed")]);
+    }
+
+    /// A file grew; `data` is its whole readable content.
+    pub(crate) fn grown(&mut self, file: FileName, data: &[u8]) -> Option<(GroupId, LogChange)> {
+        let FileName::Segment { group, base_index, .. } = file else { return None };
+        let segment = self.groups.entry(group).or_default().segments.entry(base_index.0).or_insert(SegmentSeen {
+            file,
+            entries: Vec::new(),
+            parsed: 0,
+            durable: 0,
+        });
+        let before = count(segment.entries.len());
+        while let Some(entry) = parse(data, segment.parsed) {
+            segment.parsed = entry.end;
+            segment.entries.push(entry);
+        }
+        let after = count(segment.entries.len());
+        (after > before)
+            .then_some((group, LogChange::Added { first: Index(base_index.0 + before), last: Index(base_index.0 + after - 1) }))
+    }
+
+    /// A file is durable up to `end`.
+    pub(crate) fn synced(&mut self, file: FileName, end: u64) {
+        if let FileName::Segment { group, base_index, .. } = file
+            && let Some(segment) = self.groups.get_mut(&group).and_then(|g| g.segments.get_mut(&base_index.0))
+        {
+            segment.durable = end;
+        }
+    }
+
+    /// A file was cut to `end`, or removed (`end` 0 and `is_removed`). Says which entries are gone.
+    pub(crate) fn cut(&mut self, file: FileName, end: u64, is_removed: bool) -> Vec<(GroupId, LogChange)> {
+        let FileName::Segment { group, base_index, .. } = file else { return Vec::new() };
+        let Some(mirror) = self.groups.get_mut(&group) else { return Vec::new() };
+        let Some(segment) = mirror.segments.get_mut(&base_index.0) else { return Vec::new() };
+        if segment.file != file {
+            return Vec::new();
+        }
+        let keep = segment.entries.iter().take_while(|e| e.end <= end).count();
+        let gone = segment.entries.split_off(keep);
+        segment.parsed = segment.entries.last().map_or(0, |e| e.end);
+        segment.durable = segment.durable.min(end);
+        if is_removed {
+            mirror.segments.remove(&base_index.0);
+        }
+        gone.into_iter()
+            .enumerate()
+            .map(|(n, entry)| (group, LogChange::Gone { index: Index(base_index.0 + count(keep + n)), entry }))
+            .collect()
+    }
+}
+
+/// The batch header at `position`, if the whole batch is there and looks like one.
+fn parse(data: &[u8], position: u64) -> Option<EntrySeen> {
+    let at = usize::try_from(position).ok()?;
+    let header = data.get(at..at + 61)?;
+    let base_offset = i64::from_be_bytes(header[0..8].try_into().ok()?);
+    let length = usize::try_from(i32::from_be_bytes(header[8..12].try_into().ok()?)).ok()?;
+    let epoch = i64::from(i32::from_be_bytes(header[12..16].try_into().ok()?));
+    if header[16] != 2 || length < 49 || data.len() < at + 12 + length {
+        return None;
+    }
+    let crc = u32::from_be_bytes(header[17..21].try_into().ok()?);
+    let delta = i64::from(i32::from_be_bytes(header[23..27].try_into().ok()?));
+    Some(EntrySeen {
+        term: Term(u64::try_from(epoch + 2).ok()?),
+        crc,
+        base_offset: Offset(base_offset),
+        offset_end: Offset(base_offset + delta + 1),
+        end: position + 12 + count(length),
+    })
+}
+
+fn count(n: usize) -> u64 {
+    u64::try_from(n).expect("a count fits 64 bits")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A header-only batch, good enough for the mirror.
+    pub(crate) fn batch(base_offset: i64, epoch: i32, records: i32, crc: u32) -> Vec<u8> {
+        let mut b = vec![0_u8; 61];
+        b[0..8].copy_from_slice(&base_offset.to_be_bytes());
+        b[8..12].copy_from_slice(&49_i32.to_be_bytes());
+        b[12..16].copy_from_slice(&epoch.to_be_bytes());
+        b[16] = 2;
+        b[17..21].copy_from_slice(&crc.to_be_bytes());
+        b[23..27].copy_from_slice(&(records - 1).to_be_bytes());
+        b
+    }
+
+    pub(crate) fn segment(group: u64, base_index: u64) -> FileName {
+        FileName::Segment { group: GroupId(group), base_offset: Offset(0), base_index: Index(base_index) }
+    }
+
+    #[test]
+    fn entries_are_found_by_index_and_by_offset_and_go_away_when_cut() {
+        let mut node = NodeMirror::default();
+        let file = segment(3, 2);
+        let mut data = batch(0, 0, 0, 7);
+        data.extend(batch(0, 0, 3, 8));
+        data.extend(batch(3, 1, 2, 9));
+        let added = node.grown(file, &data[..150]);
+        assert_eq!(added, Some((GroupId(3), LogChange::Added { first: Index(2), last: Index(3) })));
+        node.grown(file, &data);
+        node.synced(file, 122);
+        let log = node.group(GroupId(3)).expect("made by its first file");
+        assert_eq!(log.last_index(), Index(4));
+        let (index, entry, durable) = log.entry_of_offset(Offset(1)).expect("in the second batch");
+        assert_eq!((index, entry.crc, durable), (Index(3), 8, true));
+        let (index, entry, durable) = log.entry_of_offset(Offset(4)).expect("in the third batch");
+        assert_eq!((index, entry.term, durable), (Index(4), Term(3), false));
+        assert!(log.entry_of_offset(Offset(5)).is_none());
+        let gone = node.cut(file, 122, false);
+        assert!(matches!(gone.as_slice(), [(_, LogChange::Gone { index: Index(4), .. })]));
+        assert_eq!(node.group(GroupId(3)).map(GroupMirror::last_index), Some(Index(3)));
+    }
+}

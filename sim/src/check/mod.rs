@@ -1,0 +1,7 @@
+//! Judges of a run: what brokers hold and say (inside), and what clients were told (outside).
+//!
+//! The inside judges read disks and outputs, not the broker's own opinion, wherever the fact is visible there.
+
+pub(crate) mod log_mirror;
+pub(crate) mod promises;
+pub(crate) mod watch;

@@ -1,0 +1,450 @@
+//! Watches all brokers from the inside of the simulated machines and compares what they hold: I1 to I5, I8 and I9.
+//!
+//! - I1 one leader per term and group;
+//! - I2 log matching: an (index, term) names one batch and one predecessor on all brokers;
+//! - I3 a committed entry is in the log of every later leader and is never cut or replaced;
+//! - I4 brokers agree on every committed entry (equal state machines follow: the state is a function of the log);
+//! - I5 term and commit never go back within a life, and a term once durable is never forgotten;
+//! - I8 offsets are dense and the high watermark stays within the log and never goes back within a life;
+//! - I9 leader epochs never go back along a log.
+//!
+//! I6 and I7, what a message or a reply promises about disks, are in `promises`. Everything is incremental: an entry is looked at once
+//! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
+
+use super::log_mirror::{EntrySeen, LogChange, NodeMirror};
+use crate::report::Counters;
+use crate::views::GroupSeen;
+use ottla_core::disk::FileName;
+use ottla_core::ids::{GroupId, Index, Offset, Term};
+use std::collections::BTreeMap;
+
+/// A broken promise, before time and faults are added.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Breach {
+    /// Name of the check.
+    pub(crate) check: &'static str,
+    /// Promise and evidence.
+    pub(crate) what: String,
+}
+
+pub(crate) fn breach<T>(check: &'static str, what: String) -> Result<T, Breach> {
+    Err(Breach { check, what })
+}
+
+/// What all brokers together must agree on, for one group.
+#[derive(Debug, Default)]
+struct GroupTruth {
+    leaders: BTreeMap<Term, usize>,
+    /// By (index, term): crc, base offset and term of the entry before.
+    entries: BTreeMap<(Index, Term), (u32, Offset, Term)>,
+    /// Committed entries from index 2 on, with the lowest term in which a broker said so.
+    committed: Vec<(EntrySeen, Term)>,
+}
+
+/// What one broker last said of a group in this life.
+#[derive(Debug, Default, Clone, Copy)]
+struct Said {
+    term: Term,
+    commit: Index,
+    high_watermark: Offset,
+    is_leader: bool,
+}
+
+#[derive(Debug, Default)]
+struct WatchedNode {
+    mirror: NodeMirror,
+    said: BTreeMap<GroupId, Said>,
+}
+
+/// The watch over all brokers.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    nodes: Vec<WatchedNode>,
+    truth: BTreeMap<GroupId, GroupTruth>,
+    /// Vacuity counters of this watch.
+    pub(crate) counters: Counters,
+}
+
+impl Watch {
+    pub(crate) fn new(nodes: usize) -> Watch {
+        Watch {
+            nodes: (0..nodes).map(|_| WatchedNode::default()).collect(),
+            truth: BTreeMap::new(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// The logs of a broker as they lie on its disk.
+    pub(crate) fn mirror(&self, node: usize) -> &NodeMirror {
+        &self.nodes[node].mirror
+    }
+
+    /// A broker is down: what it said does not bind its next life, except for what is durable.
+    pub(crate) fn stopped(&mut self, node: usize) {
+        self.nodes[node].said.clear();
+        self.nodes[node].mirror.clear();
+    }
+
+    /// A broker starts from its disk: all files are looked at anew.
+    pub(crate) fn started<'a>(
+        &mut self,
+        node: usize,
+        groups: impl Iterator<Item = GroupId>,
+        files: impl Iterator<Item = (FileName, &'a [u8], u64)>,
+    ) {
+        let watched = &mut self.nodes[node];
+        watched.mirror.clear();
+        watched.said.clear();
+        for group in groups {
+            watched.mirror.make(group);
+        }
+        for (file, data, durable) in files {
+            // Nothing is judged here: entries were judged when written and are again when told committed.
+            watched.mirror.found(file, data);
+            watched.mirror.synced(file, durable);
+        }
+    }
+
+    /// A folder was made.
+    pub(crate) fn group_made(&mut self, node: usize, group: GroupId) {
+        self.nodes[node].mirror.make(group);
+    }
+
+    /// A folder is gone.
+    pub(crate) fn group_removed(&mut self, node: usize, group: GroupId) {
+        self.nodes[node].mirror.forget(group);
+        self.nodes[node].said.remove(&group);
+    }
+
+    /// Bytes up to `end` are durable.
+    pub(crate) fn synced(&mut self, node: usize, file: FileName, end: u64) {
+        self.nodes[node].mirror.synced(file, end);
+    }
+
+    /// A file grew to `data`.
+    pub(crate) fn grown(&mut self, node: usize, file: FileName, data: &[u8]) -> Result<(), Breach> {
+        if let Some((group, LogChange::Added { first, last })) = self.nodes[node].mirror.grown(file, data) {
+            self.entries_added(node, group, first, last)?;
+        }
+        Ok(())
+    }
+
+    fn entries_added(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
+        let truth = self.truth.entry(group).or_default();
+        let Some(log) = self.nodes[node].mirror.group(group) else { return Ok(()) };
+        let mut before = if first.0 > 2 { log.entry(Index(first.0 - 1)).map(|(e, _)| e) } else { None };
+        for n in first.0..=last.0 {
+            let index = Index(n);
+            let Some((entry, _)) = log.entry(index) else { break };
+            let previous_term = before.map_or(Term::BIRTH, |e| e.term);
+            if entry.term < previous_term {
+                return breach(
+                    "I9",
+                    format!(
+                        "Leader epochs never go back along a log, but broker {node} wrote index {n} of group {group} with epoch {} \
+                         after epoch {}.",
+                        entry.term.leader_epoch(),
+                        previous_term.leader_epoch()
+                    ),
+                );
+            }
+            if let Some(before) = before
+                && entry.base_offset != before.offset_end
+            {
+                return breach(
+                    "I8",
+                    format!(
+                        "Offsets are dense, but broker {node} wrote index {n} of group {group} at offset {} after {} was the next.",
+                        entry.base_offset, before.offset_end
+                    ),
+                );
+            }
+            // Without the entry before (its segment is elsewhere) the predecessor is not known: nothing to compare.
+            if before.is_some() || n == 2 {
+                let seen = (entry.crc, entry.base_offset, previous_term);
+                let known = *truth.entries.entry((index, entry.term)).or_insert(seen);
+                if known != seen {
+                    return breach(
+                        "I2",
+                        format!(
+                            "Entries with equal index and term are equal with all before them, but index {n} epoch {} of group {group} \
+                             on broker {node} is crc {:08x} at offset {} after epoch {}, elsewhere crc {:08x} at offset {} after epoch {}.",
+                            entry.term.leader_epoch(),
+                            seen.0,
+                            seen.1,
+                            seen.2.leader_epoch(),
+                            known.0,
+                            known.1,
+                            known.2.leader_epoch()
+                        ),
+                    );
+                }
+            }
+            before = Some(entry);
+        }
+        Ok(())
+    }
+
+    /// A file was cut or removed.
+    pub(crate) fn cut(&mut self, node: usize, file: FileName, end: u64, is_removed: bool) -> Result<(), Breach> {
+        let gone = self.nodes[node].mirror.cut(file, end, is_removed);
+        for (group, change) in gone {
+            let LogChange::Gone { index, entry } = change else { continue };
+            self.counters.truncations += 1;
+            let committed = self.truth.get(&group).and_then(|t| t.committed.get(slot(index)));
+            if let Some((known, _)) = committed
+                && same(known, &entry)
+            {
+                return breach(
+                    "I3",
+                    format!(
+                        "A committed entry is never cut, but broker {node} cut index {index} (offset {}, epoch {}) of group {group}.",
+                        entry.base_offset,
+                        entry.term.leader_epoch()
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// What a broker says after a round. Only what changed costs anything.
+    pub(crate) fn said(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
+        for view in views {
+            let before = self.nodes[node].said.get(&view.group).copied().unwrap_or_default();
+            let now =
+                Said { term: view.term, commit: view.commit, high_watermark: view.high_watermark, is_leader: view.is_leader };
+            if now.term == before.term
+                && now.commit == before.commit
+                && now.is_leader == before.is_leader
+                && now.high_watermark == before.high_watermark
+            {
+                continue;
+            }
+            if now.term < before.term || now.commit < before.commit {
+                return breach(
+                    "I5",
+                    format!(
+                        "Term and commit never go back, but broker {node} went from term {} commit {} to term {} commit {} in group {}.",
+                        before.term, before.commit, now.term, now.commit, view.group
+                    ),
+                );
+            }
+            if now.high_watermark < before.high_watermark || now.high_watermark > view.log_end {
+                return breach(
+                    "I8",
+                    format!(
+                        "A high watermark never goes back and never passes the log's end, but broker {node} went from {} to {} in \
+                         group {} whose log ends at {}.",
+                        before.high_watermark, now.high_watermark, view.group, view.log_end
+                    ),
+                );
+            }
+            if now.is_leader && (!before.is_leader || now.term != before.term) {
+                self.leader_appeared(node, view.group, now.term)?;
+            }
+            if now.commit > before.commit {
+                self.committed(node, view.group, before.commit, now.commit, now.term)?;
+            }
+            self.nodes[node].said.insert(view.group, now);
+        }
+        Ok(())
+    }
+
+    fn leader_appeared(&mut self, node: usize, group: GroupId, term: Term) -> Result<(), Breach> {
+        let truth = self.truth.entry(group).or_default();
+        if let Some(other) = truth.leaders.get(&term)
+            && *other != node
+        {
+            return breach(
+                "I1",
+                format!(
+                    "A term has one leader, but brokers {other} and {node} both lead group {group} in term {term} (epoch {}).",
+                    term.leader_epoch()
+                ),
+            );
+        }
+        self.counters.elections += 1;
+        if !truth.leaders.is_empty() {
+            self.counters.failovers += 1;
+        }
+        truth.leaders.insert(term, node);
+        // Entries committed in an earlier term must be here; of those of later terms a leader that is late knows nothing.
+        let log = self.nodes[node].mirror.group(group);
+        for (n, (known, in_term)) in truth.committed.iter().enumerate() {
+            if *in_term >= term {
+                break;
+            }
+            let index = Index(u64::try_from(n).expect("small") + 2);
+            let here = log.and_then(|l| l.entry(index)).map(|(e, _)| e);
+            if !here.is_some_and(|e| same(&e, known)) {
+                return breach(
+                    "I3",
+                    format!(
+                        "Every leader has all entries committed before, but broker {node}, leader of group {group} in epoch {}, {} at \
+                         index {index} where offset {} of epoch {} was committed in epoch {}.",
+                        term.leader_epoch(),
+                        here.map_or("has nothing".to_string(), |e| format!(
+                            "has offset {} of epoch {}",
+                            e.base_offset,
+                            e.term.leader_epoch()
+                        )),
+                        known.base_offset,
+                        known.term.leader_epoch(),
+                        in_term.leader_epoch()
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, node: usize, group: GroupId, before: Index, now: Index, term: Term) -> Result<(), Breach> {
+        let truth = self.truth.entry(group).or_default();
+        let Some(log) = self.nodes[node].mirror.group(group) else {
+            return breach(
+                "I4",
+                format!("Broker {node} says {now} is committed in group {group}, which has no folder on its disk."),
+            );
+        };
+        for n in (before.0 + 1).max(2)..=now.0 {
+            let index = Index(n);
+            let Some((entry, _)) = log.entry(index) else {
+                // A leader may commit an entry that a quorum of others holds before its own write reached its page cache.
+                // It is judged where it is written, by I2, and here by the other brokers.
+                continue;
+            };
+            self.counters.commits += 1;
+            let known_count = truth.committed.len();
+            match truth.committed.get_mut(slot(index)) {
+                Some((known, in_term)) => {
+                    if !same(known, &entry) {
+                        return breach(
+                            "I4",
+                            format!(
+                                "What is committed is the same everywhere, but index {n} of group {group} is offset {} epoch {} crc {:08x} \
+                                 on broker {node} and offset {} epoch {} crc {:08x} elsewhere.",
+                                entry.base_offset,
+                                entry.term.leader_epoch(),
+                                entry.crc,
+                                known.base_offset,
+                                known.term.leader_epoch(),
+                                known.crc
+                            ),
+                        );
+                    }
+                    *in_term = (*in_term).min(term);
+                }
+                None if known_count == slot(index) => truth.committed.push((entry, term)),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Committed entries of a group known to this watch.
+    pub(crate) fn committed_count(&self, group: GroupId) -> usize {
+        self.truth.get(&group).map_or(0, |t| t.committed.len())
+    }
+
+    /// Who led a group last, with its term, by what brokers said.
+    pub(crate) fn latest_leader(&self, group: GroupId) -> Option<(usize, Term)> {
+        self.truth.get(&group)?.leaders.iter().next_back().map(|(term, node)| (*node, *term))
+    }
+}
+
+fn slot(index: Index) -> usize {
+    usize::try_from(index.0.saturating_sub(2)).expect("small")
+}
+
+fn same(a: &EntrySeen, b: &EntrySeen) -> bool {
+    (a.term, a.crc, a.base_offset, a.offset_end) == (b.term, b.crc, b.base_offset, b.offset_end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::log_mirror::tests::{batch, segment};
+    use super::*;
+
+    fn view(term: u64, is_leader: bool, commit: u64, end: i64) -> GroupSeen {
+        GroupSeen {
+            group: GroupId(3),
+            term: Term(term),
+            is_leader,
+            commit: Index(commit),
+            high_watermark: Offset(0),
+            log_end: Offset(end),
+        }
+    }
+
+    fn check_of(result: Result<(), Breach>) -> &'static str {
+        result.map_or_else(|b| b.check, |()| "none")
+    }
+
+    #[test]
+    fn two_leaders_of_one_term_are_caught() {
+        let mut watch = Watch::new(2);
+        assert_eq!(check_of(watch.said(0, &[view(5, true, 0, 0)])), "none");
+        assert_eq!(check_of(watch.said(1, &[view(5, true, 0, 0)])), "I1");
+    }
+
+    #[test]
+    fn different_batches_at_one_index_and_term_are_caught() {
+        let mut watch = Watch::new(2);
+        assert_eq!(check_of(watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7))), "none");
+        assert_eq!(check_of(watch.grown(1, segment(3, 2), &batch(0, 0, 1, 8))), "I2");
+    }
+
+    #[test]
+    fn a_leader_without_a_committed_entry_is_caught() {
+        let mut watch = Watch::new(2);
+        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
+        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        watch.group_made(1, GroupId(3));
+        assert_eq!(check_of(watch.said(1, &[view(3, true, 0, 0)])), "I3");
+    }
+
+    #[test]
+    fn cutting_a_committed_entry_is_caught() {
+        let mut watch = Watch::new(1);
+        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
+        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        assert_eq!(check_of(watch.cut(0, segment(3, 2), 0, false)), "I3");
+    }
+
+    #[test]
+    fn disagreement_about_a_committed_entry_is_caught() {
+        let mut watch = Watch::new(2);
+        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
+        watch.grown(1, segment(3, 2), &batch(0, 1, 1, 7)).expect("another term");
+        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        assert_eq!(check_of(watch.said(1, &[view(3, false, 2, 1)])), "I4");
+    }
+
+    #[test]
+    fn a_term_that_goes_back_is_caught() {
+        let mut watch = Watch::new(1);
+        watch.said(0, &[view(4, false, 0, 0)]).expect("legal");
+        assert_eq!(check_of(watch.said(0, &[view(3, false, 0, 0)])), "I5");
+    }
+
+    #[test]
+    fn a_gap_between_offsets_and_an_epoch_that_goes_back_are_caught() {
+        let mut watch = Watch::new(1);
+        let mut data = batch(0, 1, 1, 7);
+        data.extend(batch(2, 1, 1, 8));
+        assert_eq!(check_of(watch.grown(0, segment(3, 2), &data)), "I8");
+        let mut watch = Watch::new(1);
+        let mut data = batch(0, 1, 1, 7);
+        data.extend(batch(1, 0, 1, 8));
+        assert_eq!(check_of(watch.grown(0, segment(3, 2), &data)), "I9");
+    }
+
+    #[test]
+    fn a_high_watermark_beyond_the_log_is_caught() {
+        let mut watch = Watch::new(1);
+        let mut seen = view(2, true, 0, 1);
+        seen.high_watermark = Offset(2);
+        assert_eq!(check_of(watch.said(0, &[seen])), "I8");
+    }
+}

@@ -1,0 +1,195 @@
+//! The network: per link delay, loss, duplication and cuts, each a function of (seed, link, number of the message).
+//!
+//! Keeps the one promise the real shell makes: frames of one class of one peer arrive in the order sent, with holes. Classes
+//! overtake each other. Client links are cut apart from broker links. Knows no payloads.
+
+use crate::dice::{Stream, draw};
+use std::collections::BTreeMap;
+
+/// One end of a link.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum End {
+    /// A broker, by its place.
+    Broker(usize),
+    /// A client, by its place.
+    Client(usize),
+}
+
+impl End {
+    fn key(self) -> u64 {
+        match self {
+            End::Broker(n) => 2 * u64::try_from(n).expect("few brokers"),
+            End::Client(n) => 2 * u64::try_from(n).expect("few clients") + 1,
+        }
+    }
+}
+
+/// What links do to messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetSettings {
+    /// Microseconds a message takes, lower bound.
+    pub delay_us_min: u64,
+    /// Upper bound of the usual delay.
+    pub delay_us_max: u64,
+    /// Messages out of a million that take much longer.
+    pub late_ppm: u64,
+    /// How much longer at most.
+    pub late_us_max: u64,
+    /// Peer frames out of a million that are lost.
+    pub loss_ppm: u64,
+    /// Peer frames out of a million that arrive twice.
+    pub duplicate_ppm: u64,
+}
+
+impl NetSettings {
+    /// A network without faults.
+    #[must_use]
+    pub fn calm() -> NetSettings {
+        NetSettings { delay_us_min: 50, delay_us_max: 300, late_ppm: 0, late_us_max: 0, loss_ppm: 0, duplicate_ppm: 0 }
+    }
+}
+
+/// Sequence of messages with a common order.
+pub(crate) type Lane = (End, End, u8);
+
+/// The state of all links.
+#[derive(Debug)]
+pub(crate) struct Network {
+    seed: u64,
+    settings: NetSettings,
+    sent: BTreeMap<Lane, u64>,
+    last_arrival: BTreeMap<Lane, u64>,
+    /// Until when a direction is cut.
+    cuts: BTreeMap<(End, End), u64>,
+    /// How many messages were lost, for the vacuity counters.
+    pub(crate) lost: u64,
+    /// And how many came twice.
+    pub(crate) duplicated: u64,
+}
+
+impl Network {
+    pub(crate) fn new(seed: u64, settings: NetSettings) -> Network {
+        Network {
+            seed,
+            settings,
+            sent: BTreeMap::new(),
+            last_arrival: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            lost: 0,
+            duplicated: 0,
+        }
+    }
+
+    /// Takes the faults away: the world is healed.
+    pub(crate) fn calm(&mut self) {
+        self.cuts.clear();
+        self.settings.loss_ppm = 0;
+        self.settings.duplicate_ppm = 0;
+        self.settings.late_ppm = 0;
+    }
+
+    /// Cuts one direction until a time; a longer cut in force stays.
+    pub(crate) fn cut(&mut self, from: End, to: End, until: u64) {
+        let slot = self.cuts.entry((from, to)).or_insert(0);
+        *slot = (*slot).max(until);
+    }
+
+    /// Takes a cut away.
+    pub(crate) fn mend(&mut self, from: End, to: End) {
+        self.cuts.remove(&(from, to));
+    }
+
+    /// Whether nothing passes in this direction now.
+    pub(crate) fn is_cut(&self, from: End, to: End, now: u64) -> bool {
+        self.cuts.get(&(from, to)).is_some_and(|until| now < *until)
+    }
+
+    /// When the next frame of a broker to another arrives: never, once or twice.
+    pub(crate) fn send_peer(&mut self, now: u64, from: usize, to: usize, class: u8) -> [Option<u64>; 2] {
+        let lane = (End::Broker(from), End::Broker(to), class);
+        let (at, mut dice) = self.arrival(now, lane);
+        if self.is_cut(lane.0, lane.1, now) || dice.ppm(self.settings.loss_ppm) {
+            self.lost += 1;
+            return [None, None];
+        }
+        self.last_arrival.insert(lane, at);
+        if dice.ppm(self.settings.duplicate_ppm) {
+            self.duplicated += 1;
+            let again = at + dice.below(2_000);
+            self.last_arrival.insert(lane, again);
+            return [Some(at), Some(again)];
+        }
+        [Some(at), None]
+    }
+
+    /// When bytes of a client connection arrive. They are never lost one by one: the stream is whole or cut.
+    pub(crate) fn send_stream(&mut self, now: u64, from: End, to: End) -> Option<u64> {
+        let lane = (from, to, 0);
+        let (at, _) = self.arrival(now, lane);
+        if self.is_cut(from, to, now) {
+            return None;
+        }
+        self.last_arrival.insert(lane, at);
+        Some(at)
+    }
+
+    fn arrival(&mut self, now: u64, lane: Lane) -> (u64, crate::dice::Draw) {
+        let number = self.sent.entry(lane).or_insert(0);
+        *number += 1;
+        let mut dice = draw(self.seed, Stream::Net, &[lane.0.key(), lane.1.key(), u64::from(lane.2), *number]);
+        let mut delay = dice.between(self.settings.delay_us_min, self.settings.delay_us_max);
+        if dice.ppm(self.settings.late_ppm) {
+            delay += dice.log_between(1_000, self.settings.late_us_max.max(1_000));
+        }
+        let at = (now + delay).max(self.last_arrival.get(&lane).copied().unwrap_or(0));
+        (at, dice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wild() -> NetSettings {
+        NetSettings {
+            delay_us_min: 10,
+            delay_us_max: 50_000,
+            late_ppm: 100_000,
+            late_us_max: 1_000_000,
+            loss_ppm: 100_000,
+            duplicate_ppm: 100_000,
+        }
+    }
+
+    #[test]
+    fn a_lane_keeps_its_order_with_holes() {
+        let mut net = Network::new(9, wild());
+        let mut last = 0;
+        for now in 0..2_000 {
+            for at in net.send_peer(now * 100, 0, 1, 0).into_iter().flatten() {
+                assert!(at >= last && at >= now * 100);
+                last = at;
+            }
+        }
+        assert!(net.lost > 100 && net.duplicated > 100);
+    }
+
+    #[test]
+    fn the_fate_of_a_message_does_not_depend_on_other_links() {
+        let mut one = Network::new(9, wild());
+        let mut two = Network::new(9, wild());
+        for now in 0..100 {
+            two.send_peer(now, 1, 0, 0);
+            assert_eq!(one.send_peer(now, 0, 1, 0), two.send_peer(now, 0, 1, 0));
+        }
+    }
+
+    #[test]
+    fn a_cut_has_one_direction_and_an_end() {
+        let mut net = Network::new(1, NetSettings::calm());
+        net.cut(End::Broker(0), End::Broker(1), 500);
+        assert_eq!(net.send_peer(10, 0, 1, 0), [None, None]);
+        assert!(net.send_peer(10, 1, 0, 0)[0].is_some());
+        assert!(net.send_peer(500, 0, 1, 0)[0].is_some());
+    }
+}

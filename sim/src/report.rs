@@ -1,0 +1,142 @@
+//! What a run found out: a verdict, a hash, and how often the interesting things happened.
+
+use std::fmt;
+
+/// Which kind of promise was broken; decides the exit code.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FailureKind {
+    /// Something untrue was stored or told. Exit code 2.
+    Safety,
+    /// Nothing untrue, but no progress. Exit code 3.
+    Liveness,
+    /// Two runs of one seed differ. Exit code 4.
+    Nondeterminism,
+    /// The simulator contradicts itself. Exit code 1.
+    Harness,
+}
+
+impl FailureKind {
+    /// The exit code of a command that ends with this failure.
+    #[must_use]
+    pub fn exit_code(self) -> u8 {
+        match self {
+            FailureKind::Safety => 2,
+            FailureKind::Liveness => 3,
+            FailureKind::Nondeterminism => 4,
+            FailureKind::Harness => 1,
+        }
+    }
+}
+
+/// A broken promise and its evidence.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The kind.
+    pub kind: FailureKind,
+    /// Name of the check, such as `I7` or `lost-write`.
+    pub check: String,
+    /// The promise, the evidence, node, partition, offset, epoch.
+    pub what: String,
+    /// Simulated microseconds.
+    pub at: u64,
+    /// Latest faults before it.
+    pub faults: String,
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident),* $(,)?) => {
+        /// How often the interesting things happened. A run in which nothing did proves nothing.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+        pub struct Counters { $($(#[$doc])* pub $name: u64,)* }
+        impl Counters {
+            /// Adds those of another run.
+            pub fn add(&mut self, other: &Counters) { $(self.$name += other.$name;)* }
+            /// Name and value of each, in the order of declaration.
+            #[must_use]
+            pub fn list(&self) -> Vec<(&'static str, u64)> { vec![$((stringify!($name), self.$name)),*] }
+        }
+    };
+}
+
+counters! {
+    /// Leaders that appeared, over all groups.
+    elections,
+    /// Elections of a group that had a leader before.
+    failovers,
+    /// Entries cut from a log because a leader had others.
+    truncations,
+    /// Files of which a crash kept some un-synced sectors and lost others.
+    torn,
+    /// Batches acknowledged with acks=all.
+    acked,
+    /// Records read by consumers.
+    reads,
+    /// Processes that were killed or lost power.
+    crashes,
+    /// Crashes between two outputs of one round.
+    crashes_in_round,
+    /// Processes that stopped on their own after a disk failure.
+    halts,
+    /// Pauses of a process.
+    pauses,
+    /// Links cut.
+    cuts,
+    /// Peer frames lost.
+    lost,
+    /// Peer frames that arrived twice.
+    duplicated,
+    /// Batches answered with acks=1.
+    acked_leader,
+    /// Produce requests without a known outcome.
+    unknown,
+    /// Produce requests sent again after an unknown outcome.
+    retries,
+    /// Commits compared between brokers.
+    commits,
+    /// Peer promises compared with the disk.
+    promises,
+    /// Steps of wall clocks.
+    clock_steps,
+    /// Topics created while faults were on.
+    topics,
+    /// Rounds of all brokers.
+    rounds,
+    /// Events of the world.
+    events,
+}
+
+/// What a run found out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// Hash of the transcript.
+    pub hash: u64,
+    /// Simulated microseconds.
+    pub simulated_us: u64,
+    /// How often what happened.
+    pub counters: Counters,
+    /// The first broken promise, if any.
+    pub failure: Option<Failure>,
+}
+
+/// The paragraph a person reads, and the command to run next.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.failure {
+            None => write!(f, "seed {} passed: hash {:016x}", self.seed, self.hash),
+            Some(failure) => write!(
+                f,
+                "{} was broken. {} Seed {}, virtual time {}, trace hash {:016x}. Last faults: {}.\n\
+                 replay: cargo sim replay {} --trace",
+                failure.check,
+                failure.what,
+                self.seed,
+                crate::trace::clock(failure.at).trim_start(),
+                self.hash,
+                failure.faults,
+                self.seed,
+            ),
+        }
+    }
+}
