@@ -1,0 +1,52 @@
+//! `ottla log`: reads the data folders of a broker without a broker.
+//!
+//! `dump` prints the batches of segments, one line each; `verify` checks every segment of every group of one or several data folders and,
+//! given several, that replicas of a group hold the same bytes. Both only read. A folder of a running broker may be given, its last
+//! segment may then end in the middle of an append.
+//!
+//! Does not know raft: which entries are committed is not in the segments, so replicas are compared over all entries they share.
+
+mod dump;
+mod segments;
+mod verify;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// What to do with logs.
+#[derive(clap::Subcommand, Debug)]
+pub enum LogCommand {
+    /// Prints the batches of a segment file, of a partition's folder or of a whole data folder.
+    Dump {
+        /// A `.log` file or a folder that holds some.
+        path: PathBuf,
+        /// Print the records of each batch too.
+        #[arg(long)]
+        records: bool,
+    },
+    /// Checks data folders; with several, also that replicas hold the same bytes. Exit code 1 names the first damage.
+    Verify {
+        /// Data folders of brokers.
+        #[arg(required = true)]
+        folders: Vec<PathBuf>,
+    },
+}
+
+/// Runs the command; prints to standard output, the first damage to standard error.
+pub fn run(command: &LogCommand) -> ExitCode {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let outcome = match command {
+        LogCommand::Dump { path, records } => dump::dump(path, *records, &mut out),
+        LogCommand::Verify { folders } => verify::verify(folders, &mut out),
+    };
+    // What was found before the damage is part of the answer; a reader that went away is not an error of ours.
+    let _ = out.flush();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(damage) => {
+            eprintln!("{damage}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `ottla log dump`: one line per batch, optionally one per record.
+//!
+//! ```text
+//! offsets 0..9  index 2  epoch 0  codec gzip  records 10  created 1700000000000..1700000000009  producer 7:0:0  crc ok  size 183  position 0
+//! | offset 0  created 1700000000000  key "key0"  value "value value"  headers 2
+//! ```
+//!
+//! A batch of ours that takes no offset prints as `no-op`, `membership` or `command`. Damage ends the dump with a sentence.
+
+use super::segments::{Batch, Segment, SegmentReader, groups_of, segments_of};
+use ottla_core::ids::{Index, Offset};
+use ottla_core::limits;
+use ottla_core::record::{BatchHeader, PrivateKind, Record, Records, decode_private, decompress_body};
+use std::fmt::Write as _;
+use std::io::Write;
+use std::path::Path;
+
+/// Bytes of a key or value that are shown.
+const SHOWN_BYTES_MAX: usize = 80;
+
+/// Dumps a file, a group's folder or a data folder.
+pub(super) fn dump(path: &Path, with_records: bool, out: &mut impl Write) -> Result<(), String> {
+    if path.is_file() {
+        let segment = Segment::named(path).unwrap_or(Segment { path: path.to_owned(), base_offset: Offset(0), base_index: None });
+        return dump_segment(&segment, with_records, out);
+    }
+    let mut segments = segments_of(path)?;
+    for group in groups_of(path)? {
+        segments.extend(group.segments);
+    }
+    if segments.is_empty() {
+        return Err(format!("{}: holds no segments", path.display()));
+    }
+    for segment in segments {
+        print(out, &format!("{}:", segment.path.display()))?;
+        dump_segment(&segment, with_records, out)?;
+    }
+    Ok(())
+}
+
+fn dump_segment(segment: &Segment, with_records: bool, out: &mut impl Write) -> Result<(), String> {
+    let mut reader = SegmentReader::open(&segment.path)?;
+    let mut index = segment.base_index;
+    let mut start = Vec::new();
+    loop {
+        let position = reader.position();
+        let step = reader.next(&mut start).map_err(|error| format!("{}: {error}", segment.path.display()))?;
+        let batch = match step {
+            Ok(None) => return Ok(()),
+            Ok(Some(batch)) => batch,
+            Err(fault) => return Err(format!("{}: position {position}: {fault}", segment.path.display())),
+        };
+        print(out, &batch_line(&batch, index))?;
+        if with_records {
+            print_records(&batch, out)?;
+        }
+        index = index.map(|Index(index)| Index(index + 1));
+    }
+}
+
+fn batch_line(batch: &Batch, index: Option<Index>) -> String {
+    let header = &batch.header;
+    let mut line = match private_kind(batch) {
+        Some((kind, payload_bytes)) => format!("{kind} before offset {}  payload {payload_bytes}", header.base_offset),
+        None => format!("offsets {}..{}", header.base_offset, header.offset_last()),
+    };
+    let index = index.map_or("-".to_owned(), |index| index.to_string());
+    let _ = write!(line, "  index {index}  epoch {}", header.partition_leader_epoch);
+    if !header.is_private() {
+        let codec = header.codec().map_or_else(|bits| format!("unknown ({bits})"), |codec| codec.name().to_owned());
+        let _ = write!(line, "  codec {codec}  records {}", header.record_count);
+        let kind = if header.is_log_append_time() { "appended" } else { "created" };
+        let _ = write!(line, "  {kind} {}..{}", header.base_timestamp, header.max_timestamp);
+        match header.producer_id {
+            id if id < 0 => line.push_str("  producer -"),
+            id => {
+                let _ = write!(line, "  producer {id}:{}:{}", header.producer_epoch, header.base_sequence);
+            }
+        }
+        if header.is_transactional() {
+            line.push_str("  transactional");
+        }
+        if header.is_control() {
+            line.push_str("  control");
+        }
+    }
+    let _ = write!(line, "  crc ok  size {}  position {}", batch.bytes.len(), batch.position);
+    line
+}
+
+fn private_kind(batch: &Batch) -> Option<(&'static str, usize)> {
+    let (kind, payload) = decode_private(&batch.bytes).ok()?;
+    let name = match kind {
+        PrivateKind::Noop => "no-op",
+        PrivateKind::ConfChange => "membership",
+        PrivateKind::Command => "command",
+        PrivateKind::LogStart => "log-start",
+    };
+    Some((name, payload.len()))
+}
+
+fn print_records(batch: &Batch, out: &mut impl Write) -> Result<(), String> {
+    let body = &batch.bytes[BatchHeader::SIZE..];
+    let body = match batch.header.codec().map(|codec| decompress_body(codec, body, limits::DECOMPRESSED_BYTES_MAX)) {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => return print(out, "| the records can't be decompressed"),
+    };
+    for record in Records::new(&body, batch.header.record_count) {
+        let line = record.map_or_else(|fault| format!("| {fault}"), |record| record_line(&batch.header, &record));
+        print(out, &line)?;
+    }
+    Ok(())
+}
+
+fn record_line(header: &BatchHeader, record: &Record<'_>) -> String {
+    let (kind, timestamp) = if header.is_log_append_time() {
+        ("appended", header.max_timestamp)
+    } else {
+        ("created", header.base_timestamp.wrapping_add(record.timestamp_delta))
+    };
+    let offset = header.base_offset.0.wrapping_add(i64::from(record.offset_delta));
+    let mut line = format!("| offset {offset}  {kind} {timestamp}  key {}  value {}", shown(record.key), shown(record.value));
+    for (key, value) in record.headers.clone() {
+        let _ = write!(line, "  header {}={}", shown(Some(key)), shown(value));
+    }
+    line
+}
+
+/// Quoted, escaped and cut; `null` for null.
+fn shown(part: Option<&[u8]>) -> String {
+    let Some(part) = part else { return "null".to_owned() };
+    let head = &part[..part.len().min(SHOWN_BYTES_MAX)];
+    let more = if head.len() < part.len() { format!("... ({} bytes)", part.len()) } else { String::new() };
+    format!("\"{}\"{more}", head.escape_ascii())
+}
+
+fn print(out: &mut impl Write, line: &str) -> Result<(), String> {
+    writeln!(out, "{line}").map_err(|error| format!("can't print: {error}"))
+}

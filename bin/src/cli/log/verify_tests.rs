@@ -1,0 +1,159 @@
+//! Folders as a broker leaves them, and each kind of damage that must be named.
+
+use super::super::dump;
+use super::*;
+use ottla_core::record::{BatchBuilder, PrivateKind, encode_private, patch_offset_and_epoch};
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A temporary folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Folder {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("ottla-verify-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).expect("a temporary folder");
+        Folder(path)
+    }
+
+    /// A data folder with one group of these segments.
+    fn data(&self, name: &str, segments: &[(&str, Vec<u8>)]) -> PathBuf {
+        let data = self.0.join(name);
+        let group = data.join("orders-0.3");
+        fs::create_dir_all(&group).expect("a folder");
+        for (segment, bytes) in segments {
+            fs::write(group.join(segment), bytes).expect("a segment");
+        }
+        data
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn batch(base: i64, epoch: i32, value: &str) -> Vec<u8> {
+    let mut builder = BatchBuilder::new();
+    builder.push(1_700_000_000_000, Some(b"key"), Some(value.as_bytes()));
+    builder.push(1_700_000_000_005, None, None);
+    let mut bytes = builder.build().to_vec();
+    patch_offset_and_epoch(&mut bytes, Offset(base), LeaderEpoch(epoch));
+    bytes
+}
+
+fn noop(base: i64, epoch: i32) -> Vec<u8> {
+    encode_private(PrivateKind::Noop, b"", Offset(base), LeaderEpoch(epoch)).to_vec()
+}
+
+const FIRST: &str = "00000000000000000000.0000000000000002.log";
+const SECOND: &str = "00000000000000000004.0000000000000005.log";
+
+/// Indices 2 to 4, offsets 0 to 3.
+fn first() -> Vec<u8> {
+    [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "b")].concat()
+}
+
+/// Indices 5 and 6, offsets 4 and 5.
+fn second() -> Vec<u8> {
+    [noop(4, 1), batch(4, 1, "c")].concat()
+}
+
+fn run(folders: &[PathBuf]) -> (String, Result<(), String>) {
+    let mut out = Vec::new();
+    let outcome = verify(folders, &mut out);
+    (String::from_utf8(out).expect("text"), outcome)
+}
+
+fn damage(segments: &[(&str, Vec<u8>)]) -> String {
+    let folder = Folder::new();
+    let (_, outcome) = run(&[folder.data("a", segments)]);
+    outcome.expect_err("damage")
+}
+
+#[test]
+fn a_whole_folder_is_summed_up() {
+    let folder = Folder::new();
+    let data = folder.data("a", &[(FIRST, first()), (SECOND, second())]);
+    fs::create_dir_all(data.join("meta")).expect("a folder that is no group");
+    let (text, outcome) = run(&[data]);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(text, "orders-0 group 3: 2 segments, 5 batches, offset end 6, last epoch 1\n");
+}
+
+#[test]
+fn damage_is_named_with_its_place() {
+    let mut flipped = first();
+    let at = noop(0, 0).len() + 70;
+    flipped[at] ^= 1;
+    let text = damage(&[(FIRST, flipped.clone()), (SECOND, second())]);
+    assert!(text.contains(FIRST) && text.contains("position 72 (offset 0, index 3): the crc is"), "{text}");
+    assert!(damage(&[(FIRST, flipped)]).contains("the crc is"), "in the last segment too");
+    let mut last = first();
+    *last.last_mut().expect("not empty") ^= 1;
+    assert!(damage(&[(FIRST, last)]).contains("the crc is"), "even in the last batch");
+    let epoch = [noop(0, 1), batch(0, 0, "a")].concat();
+    assert!(damage(&[(FIRST, epoch)]).contains("the leader epoch is 0, expected 1 or later"));
+    let gap = [noop(0, 0), batch(1, 0, "a")].concat();
+    assert!(damage(&[(FIRST, gap)]).contains("the base offset is 1, expected 0"));
+    let text = damage(&[(FIRST, [noop(0, 0), batch(0, 0, "a")].concat()), (SECOND, second())]);
+    assert!(text.contains("begins at offset 4 and index 5, but the one before ended at offset 2 and index 4"), "{text}");
+    let cut = first()[..first().len() - 1].to_vec();
+    assert!(damage(&[(FIRST, cut), (SECOND, second())]).contains("bytes but"), "only the last segment may be torn");
+    let garbage = [first(), vec![7; 100]].concat();
+    assert!(damage(&[(FIRST, garbage)]).contains("the magic is 7"));
+}
+
+#[test]
+fn a_torn_tail_is_told_and_forgiven() {
+    for tail in [vec![0; 300], batch(4, 0, "torn")[..70].to_vec(), vec![1; 20]] {
+        let folder = Folder::new();
+        let (text, outcome) = run(&[folder.data("a", &[(FIRST, [first(), tail.clone()].concat())])]);
+        assert_eq!(outcome, Ok(()), "{text}");
+        assert!(text.ends_with(&format!("torn tail of {} bytes\n", tail.len())), "{text}");
+    }
+}
+
+#[test]
+fn replicas_are_compared_whatever_their_segments_are() {
+    let folder = Folder::new();
+    let a = folder.data("a", &[(FIRST, first()), (SECOND, second())]);
+    let b = folder.data("b", &[(FIRST, [first(), second()].concat())]);
+    let (text, outcome) = run(&[a.clone(), b.clone()]);
+    assert_eq!(outcome, Ok(()));
+    assert!(text.contains("2 replicas equal\n") && text.ends_with("replicas equal: yes\n"), "{text}");
+    let lagging = folder.data("c", &[(FIRST, first())]);
+    let (text, outcome) = run(&[a.clone(), b.clone(), lagging]);
+    assert_eq!(outcome, Ok(()));
+    assert!(text.contains("3 replicas equal over what they share, the shortest ends at offset 4"), "{text}");
+    let other = folder.data("d", &[(FIRST, [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "X")].concat())]);
+    let (text, outcome) = run(&[a, b, other]);
+    let sentence = outcome.expect_err("a difference");
+    assert!(text.contains("3 replicas DIFFERENT") && text.ends_with("replicas equal: no\n"), "{text}");
+    assert!(sentence.contains("orders-0 group 3: index 4 differs") && sentence.contains("has offset 2 of epoch 0"), "{sentence}");
+}
+
+fn dumped(path: &Path, with_records: bool) -> String {
+    let mut out = Vec::new();
+    dump::dump(path, with_records, &mut out).expect("no damage");
+    String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn a_dump_has_a_line_per_batch_and_per_record() {
+    let folder = Folder::new();
+    let data = folder.data("a", &[(SECOND, second())]);
+    let text = dumped(&data.join("orders-0.3").join(SECOND), true);
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "no-op before offset 4  payload 0  index 5  epoch 1  crc ok  size 72  position 0");
+    assert!(lines[2].starts_with(
+        "offsets 4..5  index 6  epoch 1  codec none  records 2  created 1700000000000..1700000000005  producer -  crc ok  size"
+    ));
+    assert_eq!(lines[3], "| offset 4  created 1700000000000  key \"key\"  value \"c\"");
+    assert_eq!(lines[4], "| offset 5  created 1700000000005  key null  value null");
+    assert!(dumped(&data, false).starts_with(&format!("{}", data.display())), "a data folder names its files");
+}
