@@ -1,107 +1,145 @@
 //! The broker: one match over inputs, one visit of every dirty group per round.
 //!
-//! STUB of the seam.
-use crate::disk::{FileName, Inventory};
-use crate::error::Fatal;
-use crate::ids::BrokerId;
-use crate::input::Input;
-use crate::mutant::Mutant;
-use crate::output::Outputs;
-use crate::time::{Instant, Now};
-use bytes::Bytes;
+//! No business logic lives here. A request is decided by its file in [`crate::api`], what a group did is handled by
+//! `broker::events`, what waits is kept by `broker::parking`. What remains is the order of a round:
+//!
+//! 1. every input of the round: [`Broker::step`];
+//! 2. timers that are due;
+//! 3. the batches each partition collected become one raft proposal;
+//! 4. every dirty group is visited, its disk operations and peer frames are handed out, its events are handled;
+//! 5. what the controller wants is done, fetches that were woken are looked at;
+//! 6. again from 3 while there is something to do, at most [`ROUND_PASSES_MAX`] times.
+
+mod admin;
+mod config;
+mod events;
+mod local;
+mod parking;
+mod recovery;
+mod requests;
+mod spread;
+mod stopping;
+mod work;
+
+pub use config::{BrokerConfig, BrokerView, Deadline};
+pub use recovery::{Recovery, RecoveryStep};
 
 pub use crate::raft::RaftSettings;
 
-/// Everything a broker is told at start.
-#[derive(Clone, Debug)]
-pub struct BrokerConfig {
-    /// 22 characters of base64url, the same on all brokers.
-    pub cluster_id: String,
-    /// This broker.
-    pub broker: BrokerId,
-    /// Voters of the controller group, ascending; in this version all brokers of the cluster.
-    pub voters: Vec<BrokerId>,
-    /// What clients are told to connect to.
-    pub advertised_host: String,
-    /// And its port.
-    pub advertised_port: u16,
-    /// Rack, if any.
-    pub rack: Option<String>,
-    /// Seed of all randomness of this life.
-    pub seed: u64,
-    /// Timing and sizes of raft groups.
-    pub raft: RaftSettings,
-    /// Kafka broker settings given by the operator: name, value; validated by `config`.
-    pub settings: Vec<(String, String)>,
-    /// The active deliberate bug.
-    pub mutant: Mutant,
-}
-
-/// Rebuilds a broker from its disk, as values: poll, read, tell, until done.
-#[derive(Debug)]
-pub struct Recovery {}
-
-/// What recovery wants next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum RecoveryStep {
-    /// Read exactly this and give it to [`Recovery::read_done`].
-    Read {
-        /// The file.
-        file: FileName,
-        /// Bytes from its start.
-        position: u64,
-        /// Bytes.
-        length: u32,
-    },
-    /// Call [`Recovery::finish`].
-    Done,
-    /// Durable data is damaged: do not start.
-    Halt(Fatal),
-}
-
-impl Recovery {
-    /// Starts with what is on the disk; an empty inventory is a new broker.
-    pub fn new(_config: BrokerConfig, _inventory: Inventory) -> Recovery {
-        unimplemented!()
-    }
-    /// What to do next.
-    pub fn poll(&mut self) -> RecoveryStep {
-        unimplemented!()
-    }
-    /// What the last read found.
-    pub fn read_done(&mut self, _data: Bytes) {
-        unimplemented!()
-    }
-    /// The broker; repairs (cut tails, redone intents) are among the first outputs and gate what depends on them.
-    pub fn finish(self, _now: Now, _out: &mut Outputs) -> Broker {
-        unimplemented!()
-    }
-}
-
-/// When the broker wants a [`Input::Tick`], and why.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Deadline {
-    /// When.
-    pub at: Instant,
-    /// For a person who asks what it waits for.
-    pub reason: &'static str,
-}
+use crate::config::BrokerSettings;
+use crate::ids::GroupId;
+use crate::input::Input;
+use crate::limits::ROUND_PASSES_MAX;
+use crate::output::Outputs;
+use crate::time::{Instant, Now};
+use local::Local;
+use parking::Parking;
+use std::collections::{BTreeMap, BTreeSet};
+use stopping::Stopping;
+use work::Work;
 
 /// One broker.
 #[derive(Debug)]
-pub struct Broker {}
+pub struct Broker {
+    config: BrokerConfig,
+    settings: BrokerSettings,
+    /// Replicas and what this broker knows of the cluster.
+    local: Local,
+    /// Requests that wait.
+    parking: Parking<Work>,
+    /// Client reads under way: token to request and part.
+    reads: BTreeMap<u64, (u64, usize)>,
+    read_next: u64,
+    /// Groups with batches that wait for this round's proposal.
+    collecting: BTreeSet<GroupId>,
+    /// Groups whose acks=all waiters need more replicas than a commit proves.
+    gated: BTreeSet<GroupId>,
+    /// Fetches whose partitions have news.
+    woken: BTreeSet<u64>,
+    spread_at: Instant,
+    stopping: Stopping,
+    /// Batches seen by the canary mutant.
+    canary: u64,
+}
 
 impl Broker {
     /// Takes in one fact. Cheap: what can wait for the end of the round does.
-    pub fn step(&mut self, _now: Now, _input: Input, _out: &mut Outputs) {
-        unimplemented!()
+    pub fn step(&mut self, now: Now, input: Input, out: &mut Outputs) {
+        match input {
+            Input::Tick => {}
+            Input::Opened { connection: _ } => {}
+            Input::Closed { connection } => self.closed(connection),
+            Input::Request { connection, number, request } => self.request(now, connection, number, *request, out),
+            Input::Peer { from, frame } => self.peer_frame(now, from, frame),
+            Input::PeerUp { peer } => self.peer_up(peer),
+            Input::PeerDown { peer } => self.local.replicas.peer_down(peer),
+            Input::Disk(done) => {
+                if let Some(read) = self.local.replicas.disk_done(now, done, out) {
+                    self.read_done(now, read, out);
+                }
+            }
+            Input::Stop => self.stop(now),
+        }
     }
+
     /// Ends a round: visits every dirty group once and hands out all it wants of the world.
-    pub fn end_round(&mut self, _now: Now, _out: &mut Outputs) {
-        unimplemented!()
+    pub fn end_round(&mut self, now: Now, out: &mut Outputs) {
+        self.run_timers(now, out);
+        for _ in 0..ROUND_PASSES_MAX {
+            self.propose_collected(now, out);
+            let events = self.local.replicas.end_round(now, out);
+            let is_quiet = events.is_empty();
+            for (group, event) in events {
+                self.group_event(now, group, event, out);
+            }
+            self.release_gated(now, out);
+            self.run_controller(now, out);
+            self.wake_fetches(now, out);
+            if is_quiet && !self.has_round_work() {
+                break;
+            }
+        }
+        self.finish_stop(now, out);
     }
+
     /// When to send a tick at the latest.
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Deadline> {
-        unimplemented!()
+        let at = |at, reason| Deadline { at, reason };
+        [
+            self.has_round_work().then(|| at(Instant(0), "work left over from the last round")),
+            self.local.replicas.next_deadline().map(|i| at(i, "a raft tick")),
+            self.local.controller.next_deadline().map(|i| at(i, "the controller")),
+            self.parking.next_deadline().map(|i| at(i, "the patience of a parked request")),
+            self.local.leaders.has_news().then(|| at(self.spread_at, "leadership news for the other brokers")),
+            self.stopping.deadline().map(|i| at(i, "leaderships to be taken over before the stop")),
+        ]
+        .into_iter()
+        .flatten()
+        .min_by_key(|deadline| deadline.at)
+    }
+
+    /// What checkers may know, at the end of a round.
+    #[must_use]
+    pub fn inspect(&self) -> BrokerView {
+        BrokerView { groups: self.local.replicas.views(), parked: self.parking.len(), reads: self.reads.len() }
+    }
+
+    fn has_round_work(&self) -> bool {
+        !self.collecting.is_empty() || !self.woken.is_empty() || self.local.replicas.has_work()
+    }
+
+    fn run_timers(&mut self, now: Now, out: &mut Outputs) {
+        let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now.monotonic);
+        if is_due(self.local.replicas.next_deadline()) {
+            self.local.replicas.tick(now);
+        }
+        if is_due(self.local.controller.next_deadline()) {
+            self.local.controller.tick(now);
+        }
+        while let Some(number) = self.parking.expired(now.monotonic) {
+            self.patience_over(now, number, out);
+        }
+        self.spread_leadership(now);
     }
 }

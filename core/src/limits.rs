@@ -16,3 +16,15 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
 /// Bytes that the arrays and strings of one decoded message may take in memory, records and bytes fields aside (they stay slices of the
 /// frame). More: the connection is closed. A million partitions in one request fit.
 pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of records in one Fetch answer, Kafka's `fetch.max.bytes`. What is more is left for the next request.
+pub const FETCH_BYTES_MAX: i32 = 57_671_680;
+/// Bytes of one read of a look-up by time; a batch that is larger is read whole. What is more is read next.
+pub const TIME_LOOKUP_BYTES_MAX: u32 = 1024 * 1024;
+/// Batches below this many bytes are copied out of a large frame, so that they do not keep it in memory.
+pub const PINNED_BATCH_BYTES_MIN: usize = 4096;
+/// Frames above this many bytes are large in that sense.
+pub const PINNED_FRAME_BYTES_MAX: usize = 65_536;
+/// Times a broker goes through its groups in one round while handling one event causes another. What is left waits for the next round.
+pub const ROUND_PASSES_MAX: usize = 16;
+/// Milliseconds a graceful stop waits for others to take over leaderships.
+pub const STOP_MS_MAX: u64 = 5_000;

@@ -1,13 +1,76 @@
-//! One file per Kafka API: the handler and its tests. This file is the way in: frames to checked requests.
+//! One file per Kafka API: the handler and its tests. This file is the way in and out: frames to checked requests, answers to frames.
 //!
 //! [`decode`] is pure and runs on connection tasks: everything that costs per byte (CRCs, decompression) happens there and the
 //! core's thread only decides. It knows nothing of topics, leaders or settings.
+//!
+//! A frame that can't be answered closes the connection, as in Kafka; the one exception is an ApiVersions of a version nobody knows
+//! yet, which is answered in version 0 (KIP-511).
 
-use bytes::BytesMut;
+pub mod fetch;
+pub mod list_offsets;
+pub mod offset_for_leader_epoch;
+pub mod produce;
+mod served;
+mod view;
+
+pub use served::{SERVED, Served, served};
+pub use view::{Endpoint, TopicKey, View, check_epoch};
+
+use crate::ids::{ConnectionId, RequestNumber};
+use crate::limits::{DECOMPRESSED_BYTES_MAX, PINNED_BATCH_BYTES_MIN, PINNED_FRAME_BYTES_MAX};
+use crate::output::{Output, Outputs};
+use crate::protocol::messages::{
+    api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
+    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest, fetch::FetchRequest,
+    init_producer_id::InitProducerIdRequest, list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
+};
+use crate::protocol::{ApiKey, DecodeError, Message, Reader, RequestHeader, encode_response};
+use crate::record::{BatchFault, CheckLimits, CheckedBatch, check};
+use bytes::{Bytes, BytesMut};
+use core::ops::Range;
 
 /// A decoded and checked request.
 #[derive(Debug)]
-pub struct ClientRequest {}
+pub struct ClientRequest {
+    /// Who asks which API at which version.
+    pub header: RequestHeader,
+    /// What is asked.
+    pub ask: Ask,
+}
+
+/// The body of a request, one variant per served API.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a request is boxed as a whole")]
+pub enum Ask {
+    /// Produce.
+    Produce {
+        /// The request; its records were taken out.
+        request: ProduceRequest,
+        /// The batch of every partition, in the order of the request.
+        batches: Vec<Result<CheckedBatch, BatchFault>>,
+    },
+    /// Fetch.
+    Fetch(FetchRequest),
+    /// ListOffsets.
+    ListOffsets(ListOffsetsRequest),
+    /// OffsetForLeaderEpoch.
+    OffsetForLeaderEpoch(OffsetForLeaderEpochRequest),
+    /// Metadata.
+    Metadata(MetadataRequest),
+    /// ApiVersions, also of an unknown version (then empty).
+    ApiVersions(ApiVersionsRequest),
+    /// CreateTopics.
+    CreateTopics(CreateTopicsRequest),
+    /// DeleteTopics.
+    DeleteTopics(DeleteTopicsRequest),
+    /// InitProducerId.
+    InitProducerId(InitProducerIdRequest),
+    /// DescribeConfigs.
+    DescribeConfigs(DescribeConfigsRequest),
+    /// DescribeCluster.
+    DescribeCluster(DescribeClusterRequest),
+}
 
 /// Why a frame is not answered: the connection is closed, as Kafka does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,11 +95,113 @@ impl Refusal {
     }
 }
 
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Refusal {
+        match error {
+            DecodeError::Truncated { .. } | DecodeError::Invalid(_) | DecodeError::TooLarge => Refusal::Malformed,
+            DecodeError::UnknownApi(_) => Refusal::UnknownApi,
+            DecodeError::UnsupportedVersion { .. } => Refusal::UnsupportedVersion,
+        }
+    }
+}
+
 /// Decodes one frame (without its size field) and checks the records in it. The frame should be the only owner of its memory:
 /// then record batches are checked, patched and written without a copy.
 ///
 /// # Errors
 /// The connection must be closed without an answer.
-pub fn decode(_frame: BytesMut) -> Result<ClientRequest, Refusal> {
-    Err(Refusal::UnknownApi)
+pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
+    let frame = frame.freeze();
+    let mut reader = Reader::new(frame.clone());
+    let mut header = RequestHeader::decode(&mut reader)?;
+    // A slice would keep the frame from being patched in place and alive as long as the request.
+    header.client_id = header.client_id.as_deref().map(Bytes::copy_from_slice);
+    let (key, version) = (header.api_key, header.api_version);
+    let served = served(key).ok_or(Refusal::UnknownApi)?;
+    if !served.answers(version) {
+        return match key {
+            ApiKey::ApiVersions => Ok(ClientRequest { header, ask: Ask::ApiVersions(ApiVersionsRequest::default()) }),
+            _ => Err(Refusal::UnsupportedVersion),
+        };
+    }
+    let ask = match key {
+        ApiKey::Produce => {
+            let request = ProduceRequest::decode(&mut reader, version)?;
+            drop(reader);
+            split(frame, request, version)
+        }
+        ApiKey::Fetch => Ask::Fetch(FetchRequest::decode(&mut reader, version)?),
+        ApiKey::ListOffsets => Ask::ListOffsets(ListOffsetsRequest::decode(&mut reader, version)?),
+        ApiKey::OffsetForLeaderEpoch => Ask::OffsetForLeaderEpoch(OffsetForLeaderEpochRequest::decode(&mut reader, version)?),
+        ApiKey::Metadata => Ask::Metadata(MetadataRequest::decode(&mut reader, version)?),
+        ApiKey::ApiVersions => Ask::ApiVersions(ApiVersionsRequest::decode(&mut reader, version)?),
+        ApiKey::CreateTopics => Ask::CreateTopics(CreateTopicsRequest::decode(&mut reader, version)?),
+        ApiKey::DeleteTopics => Ask::DeleteTopics(DeleteTopicsRequest::decode(&mut reader, version)?),
+        ApiKey::InitProducerId => Ask::InitProducerId(InitProducerIdRequest::decode(&mut reader, version)?),
+        ApiKey::DescribeConfigs => Ask::DescribeConfigs(DescribeConfigsRequest::decode(&mut reader, version)?),
+        ApiKey::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
+        _ => return Err(Refusal::UnknownApi),
+    };
+    Ok(ClientRequest { header, ask })
+}
+
+/// Takes the record batches out of a produce frame, each as the only owner of its bytes, and checks them.
+fn split(frame: Bytes, mut request: ProduceRequest, version: i16) -> Ask {
+    let start = frame.as_ptr().addr();
+    let mut ranges: Vec<Option<Range<usize>>> = Vec::new();
+    for topic in &mut request.topic_data {
+        for partition in &mut topic.partition_data {
+            ranges.push(partition.records.take().map(|records| {
+                let from = if records.is_empty() { 0 } else { records.as_ptr().addr() - start };
+                from..from + records.len()
+            }));
+        }
+    }
+    let is_pinning = frame.len() > PINNED_FRAME_BYTES_MAX;
+    // Nobody points into the frame any more, so this is a change of type. A frame that the shell still shares is copied once.
+    let mut rest = frame.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+    let mut taken = 0;
+    let limits = CheckLimits { decompressed_bytes_max: DECOMPRESSED_BYTES_MAX, is_zstd_known: version >= 7 };
+    let batches = ranges
+        .into_iter()
+        .map(|range| {
+            // Kafka never answers null records, its handler breaks; here they are no batch like empty ones.
+            let range = range.ok_or(BatchFault::NoBatch)?;
+            if range.is_empty() {
+                return check(BytesMut::new(), &limits);
+            }
+            drop(rest.split_to(range.start - taken));
+            taken = range.end;
+            let batch = rest.split_to(range.len());
+            let is_small = batch.len() < PINNED_BATCH_BYTES_MIN;
+            check(if is_pinning && is_small { BytesMut::from(batch.as_ref()) } else { batch }, &limits)
+        })
+        .collect();
+    Ask::Produce { request, batches }
+}
+
+/// Where an answer goes and how it is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReplyTo {
+    /// The connection.
+    pub connection: ConnectionId,
+    /// The request's number on it.
+    pub number: RequestNumber,
+    /// Version of the answer.
+    pub version: i16,
+    /// The client's name for the request.
+    pub correlation_id: i32,
+}
+
+impl ReplyTo {
+    /// Sends an answer.
+    pub fn answer<M: Message>(&self, body: &M, out: &mut Outputs) {
+        let frame = encode_response(body, self.version, self.correlation_id);
+        out.push(Output::Reply { connection: self.connection, number: self.number, frame: Some(frame) });
+    }
+
+    /// Says that there is no answer, so that later ones need not wait.
+    pub fn skip(&self, out: &mut Outputs) {
+        out.push(Output::Reply { connection: self.connection, number: self.number, frame: None });
+    }
 }

@@ -1,0 +1,35 @@
+//! What this broker has and knows: its replicas, the cluster's metadata, who leads what.
+//!
+//! Apart from the broker, so that handlers can look at all of it while a parked request is being changed.
+
+use crate::api::View;
+use crate::controller::Controller;
+use crate::ids::{BrokerId, GroupId};
+use crate::partition::{LeaderTable, Partition};
+use crate::raft::Replicas;
+use crate::time::Now;
+use std::collections::BTreeMap;
+
+/// Replicas and metadata of a broker.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) broker: BrokerId,
+    pub(super) replicas: Replicas,
+    pub(super) controller: Controller,
+    pub(super) partitions: BTreeMap<GroupId, Partition>,
+    pub(super) leaders: LeaderTable,
+}
+
+impl Local {
+    /// For handlers.
+    pub(super) fn view(&self, now: Now) -> View<'_> {
+        View {
+            now,
+            broker: self.broker,
+            cluster: self.controller.state(),
+            replicas: &self.replicas,
+            partitions: &self.partitions,
+            leaders: &self.leaders,
+        }
+    }
+}

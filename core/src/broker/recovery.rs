@@ -1,0 +1,115 @@
+//! Rebuilds a broker from its disk, as values: poll, read, tell, until done.
+//!
+//! The replication engine reads meta log and segments; the cluster's metadata follows from the commands of the controller's group,
+//! which are delivered again as its commit index becomes known.
+
+use super::local::Local;
+use super::parking::Parking;
+use super::stopping::Stopping;
+use super::{Broker, BrokerConfig};
+use crate::config::BrokerSettings;
+use crate::controller::{Controller, ControllerConfig};
+use crate::disk::{FileName, Inventory};
+use crate::error::Fatal;
+use crate::output::Outputs;
+use crate::partition::LeaderTable;
+use crate::raft::{ReplicasConfig, ReplicasRecovery};
+use crate::time::Now;
+use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Rebuilds a broker from its disk.
+#[derive(Debug)]
+pub struct Recovery {
+    config: BrokerConfig,
+    settings: BrokerSettings,
+    replicas: ReplicasRecovery,
+}
+
+/// What recovery wants next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RecoveryStep {
+    /// Read exactly this and give it to [`Recovery::read_done`].
+    Read {
+        /// The file.
+        file: FileName,
+        /// Bytes from its start.
+        position: u64,
+        /// Bytes.
+        length: u32,
+    },
+    /// Call [`Recovery::finish`].
+    Done,
+    /// Durable data is damaged: do not start.
+    Halt(Fatal),
+}
+
+impl Recovery {
+    /// Starts with what is on the disk; an empty inventory is a new broker.
+    ///
+    /// # Panics
+    /// When the settings do not parse: whoever reads a configuration checks it first with [`BrokerSettings::parse`].
+    #[must_use]
+    pub fn new(config: BrokerConfig, inventory: Inventory) -> Recovery {
+        let settings = match BrokerSettings::parse(&config.settings) {
+            Ok(settings) => settings,
+            Err(why) => panic!("settings were not checked: {why}"),
+        };
+        let replicas = ReplicasConfig {
+            broker: config.broker,
+            voters: config.voters.clone(),
+            seed: config.seed,
+            raft: config.raft,
+            segment_bytes_max: SEGMENT_BYTES_DEFAULT,
+            mutant: config.mutant,
+        };
+        Recovery { config, settings, replicas: ReplicasRecovery::new(replicas, inventory) }
+    }
+
+    /// What to do next.
+    pub fn poll(&mut self) -> RecoveryStep {
+        self.replicas.poll()
+    }
+
+    /// What the last read found.
+    pub fn read_done(&mut self, data: Bytes) {
+        self.replicas.read_done(data);
+    }
+
+    /// The broker; repairs (cut tails, redone intents) are among the first outputs and gate what depends on them.
+    #[must_use]
+    pub fn finish(self, now: Now, out: &mut Outputs) -> Broker {
+        let replicas = self.replicas.finish(now, out);
+        let controller = ControllerConfig {
+            broker: self.config.broker,
+            host: self.config.advertised_host.clone(),
+            port: self.config.advertised_port,
+            rack: self.config.rack.clone(),
+            seed: self.config.seed,
+            settings: self.settings.clone(),
+        };
+        Broker {
+            local: Local {
+                broker: self.config.broker,
+                replicas,
+                controller: Controller::new(now, controller),
+                partitions: BTreeMap::new(),
+                leaders: LeaderTable::default(),
+            },
+            config: self.config,
+            settings: self.settings,
+            parking: Parking::default(),
+            reads: BTreeMap::new(),
+            read_next: 0,
+            collecting: BTreeSet::new(),
+            gated: BTreeSet::new(),
+            woken: BTreeSet::new(),
+            spread_at: now.monotonic,
+            stopping: Stopping::default(),
+            canary: 0,
+        }
+    }
+}
+
+/// Kafka's default of `log.segment.bytes`; a topic's own `segment.bytes` is told when its replica is made.
+const SEGMENT_BYTES_DEFAULT: u64 = 1_073_741_824;

@@ -1,0 +1,325 @@
+//! Client requests on their way through the broker: decided by `api`, collected, parked, answered.
+
+use super::Broker;
+use super::admin::AdminJob;
+use super::parking::Parked;
+use super::work::Work;
+use crate::api::fetch::{FetchJob, Patience};
+use crate::api::list_offsets::ListOffsetsJob;
+use crate::api::produce::{self, Outcome, ProduceJob};
+use crate::api::{Ask, ClientRequest, ReplyTo, offset_for_leader_epoch};
+use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
+use crate::mutant::Mutant;
+use crate::output::{Output, Outputs};
+use crate::partition::{Acks, Appended, PendingBatch, Waiter};
+use crate::protocol::ErrorCode;
+use crate::protocol::messages::fetch::FetchRequest;
+use crate::protocol::messages::list_offsets::ListOffsetsRequest;
+use crate::protocol::messages::produce::ProduceRequest;
+use crate::raft::{Proposal, ReadDone};
+use crate::record::{BatchFault, CheckedBatch};
+use crate::time::Now;
+
+impl Broker {
+    /// A client asks.
+    pub(super) fn request(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        number: RequestNumber,
+        request: ClientRequest,
+        out: &mut Outputs,
+    ) {
+        let ClientRequest { header, ask } = request;
+        let reply = ReplyTo { connection, number, version: header.api_version, correlation_id: header.correlation_id };
+        match ask {
+            Ask::Produce { request, batches } => self.produce(now, reply, request, batches, out),
+            Ask::Fetch(request) => self.fetch(now, reply, request, out),
+            Ask::ListOffsets(request) => self.list_offsets(now, reply, request, out),
+            Ask::OffsetForLeaderEpoch(request) => {
+                reply.answer(&offset_for_leader_epoch::respond(&self.local.view(now), request), out);
+            }
+            Ask::Metadata(request) => self.metadata(now, reply, request, out),
+            Ask::ApiVersions(request) => self.api_versions(reply, request, out),
+            Ask::DescribeConfigs(request) => self.describe_configs(now, reply, request, out),
+            Ask::DescribeCluster(request) => self.describe_cluster(now, reply, request, out),
+            Ask::CreateTopics(request) => self.submit(now, reply, AdminJob::create_topics(request), out),
+            Ask::DeleteTopics(request) => self.submit(now, reply, AdminJob::delete_topics(request), out),
+            Ask::InitProducerId(request) => self.submit(now, reply, AdminJob::init_producer_id(request), out),
+        }
+    }
+
+    fn produce(
+        &mut self,
+        now: Now,
+        reply: ReplyTo,
+        request: ProduceRequest,
+        batches: Vec<Result<CheckedBatch, BatchFault>>,
+        out: &mut Outputs,
+    ) {
+        let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
+        let (job, admitted) = produce::admit(&self.local.view(now), reply.version, request, batches);
+        let park = self.parking.number();
+        let acks = job.acks;
+        for one in admitted {
+            let partition = self.local.partitions.get_mut(&one.group).expect("a batch is admitted where there is a replica");
+            let waiter = Waiter { park, part: one.part };
+            partition.collect(PendingBatch { batch: one.batch, acks, waiter });
+            self.collecting.insert(one.group);
+        }
+        if job.is_settled() {
+            self.answer_produce(now, reply, job, out);
+        } else {
+            let deadline = (acks == Acks::All).then(|| now.monotonic.plus_ms(timeout_ms));
+            self.parking.park(park, Parked { reply, deadline, work: Work::Produce(job) });
+        }
+    }
+
+    fn answer_produce(&mut self, now: Now, reply: ReplyTo, job: ProduceJob, out: &mut Outputs) {
+        match job.acks {
+            Acks::None if job.has_error() => {
+                out.push(Output::Close {
+                    connection: reply.connection,
+                    number: reply.number,
+                    reason: "a produce request with acks=0 failed",
+                });
+            }
+            Acks::None => reply.skip(out),
+            Acks::Leader | Acks::All => reply.answer(&job.respond(&self.local.view(now)), out),
+        }
+    }
+
+    /// Makes one proposal per partition of what was collected.
+    pub(super) fn propose_collected(&mut self, now: Now, out: &mut Outputs) {
+        for group in std::mem::take(&mut self.collecting) {
+            let Some(partition) = self.local.partitions.get_mut(&group) else { continue };
+            let taken = partition.take_round();
+            if partition.has_pending() {
+                self.collecting.insert(group);
+            }
+            self.propose(now, group, taken, out);
+        }
+    }
+
+    fn propose(&mut self, now: Now, group: GroupId, mut taken: Vec<PendingBatch>, out: &mut Outputs) {
+        if self.config.mutant.is(Mutant::Canary) {
+            taken = self.drop_some(now, group, taken, out);
+        }
+        let mut waiters = Vec::with_capacity(taken.len());
+        let mut proposals = Vec::with_capacity(taken.len());
+        for pending in taken {
+            waiters.push((pending.waiter, pending.acks));
+            proposals.push(Proposal::Records(pending.batch));
+        }
+        if proposals.is_empty() {
+            return;
+        }
+        let Ok(proposed) = self.local.replicas.propose(group, proposals) else {
+            for (waiter, _) in waiters {
+                self.settle_failed(now, waiter, ErrorCode::NotLeaderOrFollower, out);
+            }
+            return;
+        };
+        assert_eq!(proposed.len(), waiters.len(), "a proposal is all or nothing");
+        let term = self.local.replicas.group(group).expect("it was proposed to").term();
+        for ((waiter, acks), proposed) in waiters.into_iter().zip(proposed) {
+            let appended = Appended { waiter, index: proposed.index, term, base_offset: proposed.base_offset };
+            let queue = &mut self.local.partitions.get_mut(&group).expect("it was proposed to").acks;
+            match acks {
+                Acks::None => self.settle_appended(now, group, appended, out),
+                Acks::Leader => queue.wait_written(appended),
+                Acks::All if self.config.mutant.is(Mutant::AckBeforeFsync) => queue.wait_written(appended),
+                Acks::All => queue.wait_committed(appended),
+            }
+        }
+    }
+
+    /// The canary mutant: every fourth batch is answered as if it were in the log.
+    fn drop_some(&mut self, now: Now, group: GroupId, taken: Vec<PendingBatch>, out: &mut Outputs) -> Vec<PendingBatch> {
+        let mut kept = Vec::new();
+        for pending in taken {
+            self.canary += 1;
+            if self.canary % 4 != 0 {
+                kept.push(pending);
+                continue;
+            }
+            let raft = self.local.replicas.group(group).expect("it was admitted");
+            let appended = Appended {
+                waiter: pending.waiter,
+                index: raft.log().last_index(),
+                term: raft.term(),
+                base_offset: raft.log().log_end(),
+            };
+            self.settle_appended(now, group, appended, out);
+        }
+        kept
+    }
+
+    /// A batch is where its producer wants it.
+    pub(super) fn settle_appended(&mut self, now: Now, group: GroupId, appended: Appended, out: &mut Outputs) {
+        let log_start = self.local.replicas.group(group).map_or(Offset(0), |raft| raft.log().log_start());
+        self.settle(now, appended.waiter, out, |job, part| job.settle_appended(part, appended.base_offset, log_start));
+    }
+
+    /// A batch is lost, or nobody knows.
+    pub(super) fn settle_failed(&mut self, now: Now, waiter: Waiter, error: ErrorCode, out: &mut Outputs) {
+        self.settle(now, waiter, out, |job, part| job.settle(part, Outcome::failed(error)));
+    }
+
+    /// Settles a part of a parked produce request and answers when it was the last. One that is gone needs no answer.
+    fn settle(&mut self, now: Now, waiter: Waiter, out: &mut Outputs, how: impl FnOnce(&mut ProduceJob, usize)) {
+        let Some(Parked { work: Work::Produce(job), .. }) = self.parking.get_mut(waiter.park) else { return };
+        how(job, waiter.part);
+        if !job.is_settled() {
+            return;
+        }
+        if let Some(Parked { reply, work: Work::Produce(job), .. }) = self.parking.take(waiter.park) {
+            self.answer_produce(now, reply, job, out);
+        }
+    }
+
+    fn fetch(&mut self, now: Now, reply: ReplyTo, request: FetchRequest, out: &mut Outputs) {
+        let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
+        let patience = if wait_ms == 0 { Patience::Over } else { Patience::Left };
+        let view = self.local.view(now);
+        let mut job = FetchJob::new(&view, reply.version, request);
+        let reads = job.evaluate(&view, patience);
+        if job.is_ready() {
+            reply.answer(&job.respond(&view), out);
+            return;
+        }
+        let number = self.parking.number();
+        let deadline = match reads {
+            Some(reads) => {
+                for (part, read) in reads {
+                    let token = self.read_token(number, part);
+                    self.local.replicas.read(token, read.file, read.position, read.length, out);
+                }
+                None
+            }
+            None => {
+                self.watch(number, &job);
+                Some(now.monotonic.plus_ms(wait_ms))
+            }
+        };
+        self.parking.park(number, Parked { reply, deadline, work: Work::Fetch(job) });
+    }
+
+    fn watch(&mut self, number: u64, job: &FetchJob) {
+        for group in job.groups() {
+            if let Some(partition) = self.local.partitions.get_mut(&group) {
+                partition.fetchers.insert(number);
+            }
+        }
+    }
+
+    /// Looks again at fetches whose partitions have news.
+    pub(super) fn wake_fetches(&mut self, now: Now, out: &mut Outputs) {
+        for number in std::mem::take(&mut self.woken) {
+            self.look_again(now, number, Patience::Left, out);
+        }
+    }
+
+    /// Looks at a parked fetch; when its answer is due it stops watching and is read and answered.
+    fn look_again(&mut self, now: Now, number: u64, patience: Patience, out: &mut Outputs) {
+        let Some(Parked { work: Work::Fetch(job), .. }) = self.parking.get_mut(number) else { return };
+        if job.is_due() {
+            return;
+        }
+        let Some(reads) = job.evaluate(&self.local.view(now), patience) else { return };
+        for group in job.groups() {
+            if let Some(partition) = self.local.partitions.get_mut(&group) {
+                partition.fetchers.remove(&number);
+            }
+        }
+        self.parking.clear_deadline(number);
+        for (part, read) in reads {
+            let token = self.read_token(number, part);
+            self.local.replicas.read(token, read.file, read.position, read.length, out);
+        }
+        self.answer_fetch_if_ready(now, number, out);
+    }
+
+    fn answer_fetch_if_ready(&mut self, now: Now, number: u64, out: &mut Outputs) {
+        let Some(Parked { work: Work::Fetch(job), .. }) = self.parking.get(number) else { return };
+        if !job.is_ready() {
+            return;
+        }
+        if let Some(Parked { reply, work: Work::Fetch(job), .. }) = self.parking.take(number) {
+            reply.answer(&job.respond(&self.local.view(now)), out);
+        }
+    }
+
+    fn list_offsets(&mut self, now: Now, reply: ReplyTo, request: ListOffsetsRequest, out: &mut Outputs) {
+        let view = self.local.view(now);
+        let (mut job, open) = ListOffsetsJob::new(&view, reply.version, request);
+        let reads: Vec<_> = open.into_iter().filter_map(|part| Some((part, job.advance(&view, part)?))).collect();
+        if job.is_ready() {
+            reply.answer(&job.respond(), out);
+            return;
+        }
+        let number = self.parking.number();
+        for (part, read) in reads {
+            let token = self.read_token(number, part);
+            self.local.replicas.read(token, read.file, read.position, read.length, out);
+        }
+        self.parking.park(number, Parked { reply, deadline: None, work: Work::ListOffsets(job) });
+    }
+
+    fn read_token(&mut self, number: u64, part: usize) -> u64 {
+        self.read_next += 1;
+        self.reads.insert(self.read_next, (number, part));
+        self.read_next
+    }
+
+    /// A client read came in; its request may be gone.
+    pub(super) fn read_done(&mut self, now: Now, done: ReadDone, out: &mut Outputs) {
+        let (number, part) = self.reads.remove(&done.token).expect("a read completes once");
+        let Some(parked) = self.parking.get_mut(number) else { return };
+        match &mut parked.work {
+            Work::Fetch(job) => {
+                job.read_done(&self.local.view(now), part, done.data);
+                self.answer_fetch_if_ready(now, number, out);
+            }
+            Work::ListOffsets(job) => {
+                let next = job.read_done(&self.local.view(now), part, done.data);
+                let is_ready = job.is_ready();
+                if let Some(read) = next {
+                    let token = self.read_token(number, part);
+                    self.local.replicas.read(token, read.file, read.position, read.length, out);
+                } else if is_ready && let Some(Parked { reply, work: Work::ListOffsets(job), .. }) = self.parking.take(number) {
+                    reply.answer(&job.respond(), out);
+                }
+            }
+            Work::Produce(_) | Work::Admin(_) => unreachable!("request {number} does not read"),
+        }
+    }
+
+    /// The deadline of a parked request is over.
+    pub(super) fn patience_over(&mut self, now: Now, number: u64, out: &mut Outputs) {
+        let Some(parked) = self.parking.get_mut(number) else { return };
+        match &mut parked.work {
+            Work::Produce(job) => {
+                job.time_out();
+                if let Some(Parked { reply, work: Work::Produce(job), .. }) = self.parking.take(number) {
+                    self.answer_produce(now, reply, job, out);
+                }
+            }
+            Work::Fetch(_) => self.look_again(now, number, Patience::Over, out),
+            Work::ListOffsets(_) | Work::Admin(_) => unreachable!("request {number} has no deadline"),
+        }
+    }
+
+    /// A client is gone: nobody waits for its answers. Batches it produced stay.
+    pub(super) fn closed(&mut self, connection: ConnectionId) {
+        for (number, parked) in self.parking.drop_connection(connection) {
+            let Work::Fetch(job) = parked.work else { continue };
+            for group in job.groups() {
+                if let Some(partition) = self.local.partitions.get_mut(&group) {
+                    partition.fetchers.remove(&number);
+                }
+            }
+            self.woken.remove(&number);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Telling the other brokers who leads: kind 2 of the control messages between brokers.
+
+use super::Broker;
+use crate::api::produce::IN_SYNC_LAG_MS_MAX;
+use crate::ids::{BrokerId, GroupId};
+use crate::partition::{Leadership, SPREAD_MS, Tell};
+use crate::time::Now;
+use bytes::Bytes;
+
+/// The controller's messages.
+pub(super) const KIND_CONTROLLER: u8 = 1;
+/// The leader table's messages.
+pub(super) const KIND_LEADERS: u8 = 2;
+
+impl Broker {
+    /// Writes what this broker's replica knows of its group's leadership into the table.
+    pub(super) fn observe_leadership(&mut self, now: Now, group: GroupId) {
+        let Some(raft) = self.local.replicas.group(group) else { return };
+        let is_leader = raft.is_leader();
+        let seen = Leadership {
+            term: raft.term(),
+            leader: raft.leader(),
+            in_sync: if is_leader { raft.in_sync(now, IN_SYNC_LAG_MS_MAX) } else { Vec::new() },
+        };
+        self.local.leaders.observe(group, seen, if is_leader { Tell::Everyone } else { Tell::Nobody });
+    }
+
+    /// Every [`SPREAD_MS`]: notices which replicas came into or fell out of sync, and tells what changed.
+    pub(super) fn spread_leadership(&mut self, now: Now) {
+        if now.monotonic < self.spread_at {
+            return;
+        }
+        self.spread_at = now.monotonic.plus_ms(SPREAD_MS);
+        let led: Vec<GroupId> = self.local.replicas.groups().filter(|raft| raft.is_leader()).map(|raft| raft.id()).collect();
+        for group in led {
+            self.observe_leadership(now, group);
+        }
+        if let Some(delta) = self.local.leaders.take_delta() {
+            for peer in self.config.voters.iter().filter(|peer| **peer != self.config.broker) {
+                self.local.replicas.send(*peer, KIND_LEADERS, delta.clone());
+            }
+        }
+    }
+
+    /// A peer came (back): it may have missed everything.
+    pub(super) fn peer_up(&mut self, peer: BrokerId) {
+        self.local.replicas.peer_up(peer);
+        if let Some(all) = self.local.leaders.full(self.config.broker) {
+            self.local.replicas.send(peer, KIND_LEADERS, all);
+        }
+    }
+
+    /// A frame of a peer: raft keeps its own, the rest is shared out here.
+    pub(super) fn peer_frame(&mut self, now: Now, from: BrokerId, frame: Bytes) {
+        for message in self.local.replicas.peer_frame(now, from, frame) {
+            match message.kind {
+                KIND_CONTROLLER => self.local.controller.peer_message(now, from, message.body),
+                KIND_LEADERS => {
+                    self.local.leaders.merge(message.body);
+                }
+                // Another version's: nothing here depends on it.
+                _ => {}
+            }
+        }
+    }
+}

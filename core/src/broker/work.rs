@@ -1,0 +1,19 @@
+//! What a parked request waits for.
+
+use super::admin::AdminJob;
+use crate::api::fetch::FetchJob;
+use crate::api::list_offsets::ListOffsetsJob;
+use crate::api::produce::ProduceJob;
+
+/// One variant per kind of waiting.
+#[derive(Debug)]
+pub(super) enum Work {
+    /// For its batches to be written or committed.
+    Produce(ProduceJob),
+    /// For data, or for the disk once its answer is due.
+    Fetch(FetchJob),
+    /// For the disk.
+    ListOffsets(ListOffsetsJob),
+    /// For the controller.
+    Admin(AdminJob),
+}
