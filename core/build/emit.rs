@@ -434,7 +434,9 @@ fn body_enum(out: &mut String, apis: &[Api], side: &str) {
     let _ = writeln!(
         out,
         "}}\nimpl {side}Body {{
-    /// Reads a body; the version must be one that [`super::ApiKey::versions`] names.
+    /// Reads a body; the version must be one that [`super::ApiKey::versions`] names. Inline, since it reaches the code of every
+    /// API: call it in one place.
+    #[inline]
     pub fn decode(key: super::ApiKey, reader: &mut super::Reader, version: i16) -> Result<Self, super::DecodeError> {{
         super::decode_error::check_version(key, version)?;
         Ok(match key {{"
@@ -446,7 +448,7 @@ fn body_enum(out: &mut String, apis: &[Api], side: &str) {
             snake(name)
         );
     }
-    out.push_str("        })\n    }\n    /// Writes the body.\n");
+    out.push_str("        })\n    }\n    /// Writes the body. Inline, as `decode`.\n    #[inline]\n");
     out.push_str("    pub fn encode(&self, writer: &mut super::Writer, version: i16) {\n        match self {\n");
     for Api { name, .. } in apis {
         let _ = writeln!(out, "            {side}Body::{name}(body) => body.encode(writer, version),");

@@ -1,0 +1,155 @@
+//! Writes random messages straight from the layout files, without generated code: a second, slower reading of the same facts.
+//!
+//! What it writes is canonical (tagged fields ascending and only when not default, nothing unknown), so a codec that reads it must
+//! write the same bytes again.
+
+#[path = "../../build/parse.rs"]
+#[allow(dead_code, missing_docs, clippy::wildcard_enum_match_arm)]
+pub mod parse;
+
+use ottla_core::protocol::{ApiKey, Bytes};
+use ottla_core::random::Random;
+use parse::{Api, Field, Kind};
+
+/// The layouts of all APIs.
+pub fn apis() -> Vec<Api> {
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol")).apis
+}
+
+/// Which half of an API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    Request,
+    Response,
+}
+
+/// A random body of one version.
+pub fn random_body(api: &Api, side: Side, version: i16, random: &mut Random) -> Bytes {
+    let fields = match side {
+        Side::Request => &api.request,
+        Side::Response => &api.response,
+    };
+    let is_flexible = api.flexible.is_some_and(|first| version >= first);
+    let mut body = Body { bytes: Vec::new(), version, is_flexible, random };
+    body.fields(fields, 0);
+    body.bytes.into()
+}
+
+/// The enum variant of a layout.
+pub fn key(api: &Api) -> ApiKey {
+    ApiKey::from_code(api.key).expect("keys are generated from the same files")
+}
+
+struct Body<'a> {
+    bytes: Vec<u8>,
+    version: i16,
+    is_flexible: bool,
+    random: &'a mut Random,
+}
+
+impl Body<'_> {
+    fn fields(&mut self, fields: &[Field], depth: u64) {
+        let version = self.version;
+        for field in fields.iter().filter(|field| field.tag.is_none() && field.versions.contains(version)) {
+            let may_be_null = field.nullable.is_some_and(|nullable| nullable.contains(self.version));
+            if may_be_null && self.random.chance(1, 3) {
+                self.null(field);
+            } else {
+                self.field(field, may_be_null, depth, 0);
+            }
+        }
+        if !self.is_flexible {
+            return;
+        }
+        let mut tagged: Vec<&Field> =
+            fields.iter().filter(|field| field.tag.is_some() && field.versions.contains(self.version)).collect();
+        tagged.retain(|_| self.random.chance(1, 2));
+        tagged.sort_by_key(|field| field.tag);
+        self.varint(tagged.len() as u64);
+        for field in tagged {
+            let may_be_null = field.nullable.is_some_and(|nullable| nullable.contains(self.version));
+            let before = std::mem::take(&mut self.bytes);
+            // One element at least, so that the value is never the default.
+            self.field(field, may_be_null, depth, 1);
+            let value = std::mem::replace(&mut self.bytes, before);
+            self.varint(u64::from(field.tag.expect("filtered")));
+            self.varint(value.len() as u64);
+            self.bytes.extend_from_slice(&value);
+        }
+    }
+
+    fn null(&mut self, field: &Field) {
+        if field.kind == Kind::Struct && !field.is_array {
+            self.bytes.push(0xff);
+        } else if self.is_flexible {
+            self.bytes.push(0);
+        } else if field.kind == Kind::String && !field.is_array {
+            self.bytes.extend_from_slice(&[0xff; 2]);
+        } else {
+            self.bytes.extend_from_slice(&[0xff; 4]);
+        }
+    }
+
+    fn field(&mut self, field: &Field, may_be_null: bool, depth: u64, elements_min: u64) {
+        if field.is_array {
+            let elements = self.random.between(elements_min, (4 - depth.min(3)).max(elements_min));
+            self.length(elements, 4);
+            for _ in 0..elements {
+                self.value(field, depth);
+            }
+        } else {
+            if field.kind == Kind::Struct && may_be_null {
+                self.bytes.push(1);
+            }
+            self.value(field, depth);
+        }
+    }
+
+    /// Numbers are never 0, -1 or the largest, which are the defaults.
+    fn value(&mut self, field: &Field, depth: u64) {
+        let number = self.random.bits().clamp(5, u64::MAX - 5);
+        match field.kind {
+            // The only boolean that is tagged has the default false.
+            Kind::Boolean => {
+                let value = field.tag.is_some() || number % 2 == 0;
+                self.bytes.push(u8::from(value));
+            }
+            Kind::Int8 => self.bytes.push((number % 100 + 5) as u8),
+            Kind::Int16 | Kind::Uint16 => self.bytes.extend_from_slice(&((number % 30_000 + 5) as u16).to_be_bytes()),
+            Kind::Int32 => self.bytes.extend_from_slice(&((number >> 33) as u32 | 4).saturating_sub(3).to_be_bytes()),
+            Kind::Int64 => self.bytes.extend_from_slice(&((number >> 2) | 4).to_be_bytes()),
+            Kind::Float64 => self.bytes.extend_from_slice(&(number as f64 / 3.0).to_be_bytes()),
+            Kind::Uuid => self.bytes.extend_from_slice(&self.random.id128().to_be_bytes()),
+            Kind::String => {
+                let letters: String = (0..self.random.between(1, 12))
+                    .map(|_| ['a', 'z', '.', 'ß', '日', '🌊'][self.random.below(6) as usize])
+                    .collect();
+                self.length(letters.len() as u64, 2);
+                self.bytes.extend_from_slice(letters.as_bytes());
+            }
+            Kind::Bytes | Kind::Records => {
+                let length = if self.random.chance(1, 8) { self.random.between(500, 2000) } else { self.random.between(0, 40) };
+                self.length(length, 4);
+                let filler = number as u8;
+                self.bytes.extend((0..length).map(|at| filler.wrapping_add(at as u8)));
+            }
+            Kind::Struct => self.fields(&field.fields, depth + 1),
+        }
+    }
+
+    fn length(&mut self, length: u64, fixed_bytes: usize) {
+        if self.is_flexible {
+            self.varint(length + 1);
+        } else {
+            self.bytes.extend_from_slice(&length.to_be_bytes()[8 - fixed_bytes..]);
+        }
+    }
+
+    fn varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.bytes.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.bytes.push(value as u8);
+    }
+}
