@@ -1,10 +1,18 @@
-//! The settings of this broker, parsed.
+//! The settings of this broker: what its operator gave, checked, with the few parsed that the core acts upon.
+//!
+//! Source: Kafka `AbstractKafkaConfig`, `ServerConfigs`, `ReplicationConfigs`.
+
+use super::{broker_setting, broker_value, nearest_broker_setting};
+use std::collections::BTreeMap;
+
+/// Heartbeats go out at least this often, milliseconds: a broker that is back is known soon.
+const HEARTBEAT_MS_MAX: u64 = 500;
 
 /// What the operator set, over the defaults.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerSettings {
-    /// As given: name, value, ascending by name.
-    pub given: std::collections::BTreeMap<String, String>,
+    /// As given: name, checked value.
+    pub given: BTreeMap<String, String>,
     /// `auto.create.topics.enable`.
     pub auto_create_topics: bool,
     /// `num.partitions`.
@@ -15,13 +23,95 @@ pub struct BrokerSettings {
     pub replica_lag_time_max_ms: u64,
     /// `broker.session.timeout.ms`.
     pub broker_session_timeout_ms: u64,
-    /// `broker.heartbeat.interval.ms`.
+    /// `broker.heartbeat.interval.ms`, at most 500.
     pub broker_heartbeat_interval_ms: u64,
+    /// `transaction.max.timeout.ms`.
+    pub transaction_max_timeout_ms: i32,
 }
 
 impl BrokerSettings {
-    /// Parses what the operator gave; the error is a sentence that names the setting.
-    pub fn parse(_given: &[(String, String)]) -> Result<BrokerSettings, String> {
-        unimplemented!()
+    /// Checks what the operator gave; of a name given twice the last counts.
+    ///
+    /// # Errors
+    /// An unknown name (with the nearest known one) or an illegal value, in one sentence.
+    pub fn parse(given: &[(String, String)]) -> Result<BrokerSettings, String> {
+        let mut checked = BTreeMap::new();
+        for (name, value) in given {
+            let Some(setting) = broker_setting(name) else {
+                let hint = nearest_broker_setting(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+                return Err(format!("Unknown setting {name}{hint}"));
+            };
+            checked.insert(name.clone(), setting.check(value)?);
+        }
+        let text = |name: &str| -> String { broker_value(name, &checked).and_then(|e| e.value).unwrap_or_default() };
+        let number = |name: &str| -> i64 { text(name).parse().unwrap_or(0) };
+        let unsigned = |name: &str| -> u64 { u64::try_from(number(name)).unwrap_or(0) };
+        let (is_auto, partitions, factor) =
+            (text("auto.create.topics.enable") == "true", number("num.partitions"), number("default.replication.factor"));
+        let (lag_ms, session_ms) = (unsigned("replica.lag.time.max.ms"), unsigned("broker.session.timeout.ms"));
+        let (heartbeat_ms, transaction_ms) = (unsigned("broker.heartbeat.interval.ms"), number("transaction.max.timeout.ms"));
+        Ok(BrokerSettings {
+            given: checked,
+            auto_create_topics: is_auto,
+            num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
+            default_replication_factor: i16::try_from(factor).unwrap_or(i16::MAX),
+            replica_lag_time_max_ms: lag_ms,
+            broker_session_timeout_ms: session_ms,
+            broker_heartbeat_interval_ms: heartbeat_ms.min(HEARTBEAT_MS_MAX),
+            transaction_max_timeout_ms: i32::try_from(transaction_ms).unwrap_or(i32::MAX),
+        })
+    }
+
+    /// The value of a setting as text: the operator's, else the default; `None` for null and for unknown names.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<String> {
+        broker_value(name, &self.given)?.value
+    }
+    /// The same as a number.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<i64> {
+        self.text(name)?.parse().ok()
+    }
+}
+
+impl Default for BrokerSettings {
+    fn default() -> Self {
+        BrokerSettings::parse(&[]).expect("every default is legal")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn given(name: &str, value: &str) -> Result<BrokerSettings, String> {
+        BrokerSettings::parse(&[(name.to_string(), value.to_string())])
+    }
+
+    #[test]
+    fn defaults_are_kafkas() {
+        let settings = BrokerSettings::default();
+        assert!(settings.auto_create_topics);
+        assert_eq!((settings.num_partitions, settings.default_replication_factor), (1, 1));
+        assert_eq!((settings.replica_lag_time_max_ms, settings.broker_session_timeout_ms), (30_000, 9_000));
+        assert_eq!(settings.broker_heartbeat_interval_ms, 500);
+        assert_eq!(settings.transaction_max_timeout_ms, 900_000);
+        assert_eq!(settings.number("message.max.bytes"), Some(1_048_588));
+    }
+
+    #[test]
+    fn the_operator_wins() {
+        assert_eq!(given("num.partitions", "6").expect("legal").num_partitions, 6);
+        assert!(!given("auto.create.topics.enable", "false").expect("legal").auto_create_topics);
+        assert_eq!(given("broker.heartbeat.interval.ms", "100").expect("legal").broker_heartbeat_interval_ms, 100);
+    }
+
+    #[test]
+    fn mistakes_are_told() {
+        assert_eq!(given("num.partition", "6"), Err("Unknown setting num.partition; did you mean num.partitions?".to_string()));
+        assert_eq!(
+            given("num.partitions", "0"),
+            Err("Invalid value 0 for configuration num.partitions: Value must be at least 1".to_string())
+        );
     }
 }

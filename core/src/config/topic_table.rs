@@ -1,0 +1,46 @@
+//! Kafka's topic settings, in the order in which a Kafka broker lists them.
+//!
+//! One line per setting: name, type, default, the broker setting that stands in for a missing override, the valid range, what it does here.
+//!
+//! Source: DescribeConfigs of Apache Kafka 4.3.1 for names, types, defaults, synonyms and order; the sentences are ours.
+
+use super::setting::Kind::{Boolean, Double, Int, List, Long, Text};
+use super::setting::{CLEANUP, COMPRESSION, Setting, TIMESTAMP_TYPE, rw};
+
+/// All of them.
+#[rustfmt::skip]
+pub static TOPIC_SETTINGS: [Setting; 33] = [
+    rw("compression.type", Text, "producer").synonym("compression.type").one_of(COMPRESSION).used("How batches are stored; producer: as they came."),
+    rw("remote.log.delete.on.disable", Boolean, "false").used("Accepted for compatibility; there is no tiered storage."),
+    rw("leader.replication.throttled.replicas", List, "").throttled_replicas().used("Accepted for compatibility; replication is not throttled."),
+    rw("remote.storage.enable", Boolean, "false").used("Accepted for compatibility; there is no tiered storage."),
+    rw("min.insync.replicas", Int, "1").synonym("min.insync.replicas").from(1).used("Replicas that must hold a batch before acks=all is answered; never less than a majority of the replicas."),
+    rw("segment.jitter.ms", Long, "0").synonym("log.roll.jitter.ms").from(0).used("Accepted for compatibility; segments are closed without jitter."),
+    rw("remote.log.copy.disable", Boolean, "false").used("Accepted for compatibility; there is no tiered storage."),
+    rw("local.retention.ms", Long, "-2").synonym("log.local.retention.ms").from(-2).used("Accepted for compatibility; there is no tiered storage."),
+    rw("cleanup.policy", List, "delete").synonym("log.cleanup.policy").one_of(CLEANUP).used("What happens to old records: delete, compact or both."),
+    rw("flush.ms", Long, "9223372036854775807").synonym("log.flush.interval.ms").from(0).used("Accepted for compatibility; every acknowledged batch is flushed."),
+    rw("follower.replication.throttled.replicas", List, "").throttled_replicas().used("Accepted for compatibility; replication is not throttled."),
+    rw("compression.lz4.level", Int, "9").synonym("compression.lz4.level").between(1, 17).used("Level where the broker compresses with lz4."),
+    rw("segment.bytes", Int, "1073741824").synonym("log.segment.bytes").from(1_048_576).used("A segment is closed before it grows beyond this many bytes."),
+    rw("retention.ms", Long, "604800000").synonym("log.retention.ms").from(-1).used("Milliseconds that records are kept; -1 for ever."),
+    rw("compression.gzip.level", Int, "-1").synonym("compression.gzip.level").gzip_level().used("Level where the broker compresses with gzip."),
+    rw("flush.messages", Long, "9223372036854775807").synonym("log.flush.interval.messages").from(1).used("Accepted for compatibility; every acknowledged batch is flushed."),
+    rw("compression.zstd.level", Int, "3").synonym("compression.zstd.level").between(-131_072, 22).used("Level where the broker compresses with zstd."),
+    rw("max.compaction.lag.ms", Long, "9223372036854775807").synonym("log.cleaner.max.compaction.lag.ms").from(1).used("Longest time before a record of a compacted topic is looked at."),
+    rw("file.delete.delay.ms", Long, "60000").synonym("log.segment.delete.delay.ms").from(0).used("Time between the removal of a segment and of its file."),
+    rw("max.message.bytes", Int, "1048588").synonym("message.max.bytes").from(0).used("Largest record batch, after compression."),
+    rw("min.compaction.lag.ms", Long, "0").synonym("log.cleaner.min.compaction.lag.ms").from(0).used("Shortest time before a record of a compacted topic may be removed."),
+    rw("message.timestamp.type", Text, "CreateTime").synonym("log.message.timestamp.type").one_of(TIMESTAMP_TYPE).used("Whose clock stamps records: the producer (CreateTime) or the leader (LogAppendTime)."),
+    rw("local.retention.bytes", Long, "-2").synonym("log.local.retention.bytes").from(-2).used("Accepted for compatibility; there is no tiered storage."),
+    rw("preallocate", Boolean, "false").synonym("log.preallocate").used("Accepted for compatibility; segments grow as they are written."),
+    rw("index.interval.bytes", Int, "4096").synonym("log.index.interval.bytes").from(0).used("Bytes between two entries of a segment's offset index."),
+    rw("min.cleanable.dirty.ratio", Double, "0.5").synonym("log.cleaner.min.cleanable.ratio").between(0, 1).used("Share of a compacted log that must be new before it is compacted."),
+    rw("unclean.leader.election.enable", Boolean, "false").synonym("unclean.leader.election.enable").used("Accepted for compatibility; a leader always holds all committed records."),
+    rw("retention.bytes", Long, "-1").synonym("log.retention.bytes").used("Bytes per partition that are kept; -1 for all."),
+    rw("delete.retention.ms", Long, "86400000").synonym("log.cleaner.delete.retention.ms").from(0).used("Time that delete markers of compacted topics are kept."),
+    rw("message.timestamp.after.max.ms", Long, "3600000").synonym("log.message.timestamp.after.max.ms").from(0).used("How far a timestamp may lie after the leader's clock."),
+    rw("message.timestamp.before.max.ms", Long, "9223372036854775807").synonym("log.message.timestamp.before.max.ms").from(0).used("How far a timestamp may lie before the leader's clock."),
+    rw("segment.ms", Long, "604800000").synonym("log.roll.ms").from(1).used("Milliseconds after which a segment is closed."),
+    rw("segment.index.bytes", Int, "10485760").synonym("log.index.size.max.bytes").from(4).used("Accepted for compatibility; the index is kept in memory."),
+];
