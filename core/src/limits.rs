@@ -28,3 +28,13 @@ pub const PINNED_FRAME_BYTES_MAX: usize = 65_536;
 pub const ROUND_PASSES_MAX: usize = 16;
 /// Milliseconds a graceful stop waits for others to take over leaderships.
 pub const STOP_MS_MAX: u64 = 5_000;
+/// Partitions that one CreateTopics may ask for, over all its topics, as in Kafka. More: POLICY_VIOLATION for all of them.
+pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
+/// Producer ids a broker takes from the controller at once, as in Kafka.
+pub const PRODUCER_ID_BLOCK: i32 = 1000;
+/// Deleted topics the controller remembers, so that a repeated DeleteTopics finds its own work. The oldest is forgotten.
+pub const DELETED_TOPICS_REMEMBERED: usize = 256;
+/// Admin requests of one broker's clients that wait for the controller. At the bound a further one is answered REQUEST_TIMED_OUT.
+pub const CONTROLLER_REQUESTS_MAX: usize = 10_000;
+/// Bytes of a group's label in folder names; a file name may have 255 and the group's number follows.
+pub const GROUP_LABEL_BYTES_MAX: usize = 200;

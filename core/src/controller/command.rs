@@ -234,23 +234,31 @@ pub(super) mod tests {
 
     /// Any command, legal or not; names, ids, groups and brokers are drawn from few, so that they meet.
     pub(crate) fn any_command() -> impl Strategy<Value = Command> {
-        let registration =
-            (0..4i32, 0..3u64, "[a-z]{0,3}", any::<u16>(), prop::option::of("r[12]")).prop_map(|(id, incarnation, host, port, rack)| {
+        let registration = (0..4i32, 0..3u64, "[a-z]{0,3}", any::<u16>(), prop::option::of("r[12]")).prop_map(
+            |(id, incarnation, host, port, rack)| {
                 Command::RegisterBroker(Registration { id: BrokerId(id), incarnation, host, port, rack, directory: 0 })
-            });
+            },
+        );
         let fence = (0..4i32, 0..3u64).prop_map(|(id, incarnation)| Command::FenceBroker { id: BrokerId(id), incarnation });
         let partitions = prop::collection::vec((1..6u64, replicas()), 0..3);
-        let create = ("[ab._]{1,2}", 0..6u128, partitions, 0..3u64).prop_map(|(name, id, partitions, number)| Command::CreateTopic {
-            name,
-            id: TopicId(id),
-            configs: vec![("retention.ms".into(), "1".into())],
-            partitions: partitions.into_iter().map(|(group, replicas)| NewPartition { group: GroupId(group), replicas }).collect(),
-            origin: RequestId { incarnation: 1, number },
-        });
+        let create =
+            ("[ab._]{1,2}", 0..6u128, partitions, 0..3u64).prop_map(|(name, id, partitions, number)| Command::CreateTopic {
+                name,
+                id: TopicId(id),
+                configs: vec![("retention.ms".into(), "1".into())],
+                partitions: partitions
+                    .into_iter()
+                    .map(|(group, replicas)| NewPartition { group: GroupId(group), replicas })
+                    .collect(),
+                origin: RequestId { incarnation: 1, number },
+            });
         let delete = (0..6u128, 0..3u64)
             .prop_map(|(id, number)| Command::DeleteTopic { id: TopicId(id), origin: RequestId { incarnation: 1, number } });
-        let block = (0..4i32, 0..3i64, -1..3i32)
-            .prop_map(|(broker, first, length)| Command::ProducerIdBlock { broker: BrokerId(broker), first, length });
+        let block = (0..4i32, 0..3i64, -1..3i32).prop_map(|(broker, first, length)| Command::ProducerIdBlock {
+            broker: BrokerId(broker),
+            first,
+            length,
+        });
         prop_oneof![registration, fence, create, delete, block]
     }
 

@@ -1,10 +1,38 @@
-//! STUB of the seam.
+//! This broker's part in the controller: asks the leader on behalf of its clients, presents itself to it, and is it while it leads.
+//!
+//! Sans-IO: time is an argument, proposals and messages are taken out with [`Controller::poll`]. Requests are repeated until their
+//! deadline, because messages may be lost and leaders change; the leader recognises a repeated one by its [`RequestId`]. An answer is
+//! given to the client only when this broker has itself applied what the answer tells, so that the client's next question here is
+//! answered from a state that includes it.
+//!
+//! Invariants: `applied` ascends; a token is answered exactly once; no producer id is given out twice (blocks are disjoint, a block is
+//! used by one life of one broker).
+//!
+//! Source: Kafka's `BrokerLifecycleManager`, `ForwardingManager`, `RPCProducerIdManager` for the roles.
 
-use super::{ClusterState, ControllerRequest, ControllerResponse};
+use super::command::{Command, Registration, RequestId};
+use super::lead::{Lead, LeadOutput};
+use super::message::{Answer, Message, Question};
+use super::output::{ClusterChange, ControllerOutput};
+use super::request::{ControllerRequest, ControllerResponse};
+use super::state::{Change, ClusterState, TopicState};
 use crate::config::{BrokerSettings, TopicSettings};
-use crate::ids::{BrokerId, GroupId, Index, Term, TopicId};
+use crate::ids::{BrokerId, Index, ProducerId, Term};
+use crate::limits::{CONTROLLER_REQUESTS_MAX, GROUP_LABEL_BYTES_MAX};
+use crate::protocol::ErrorCode;
+use crate::random::keyed;
 use crate::time::{Instant, Now};
 use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+
+/// A request without an answer is sent again after this time: the message or its answer was lost.
+const RETRY_MS: u64 = 1000;
+/// And after this time when the asked broker did not lead.
+const RETRY_NOT_LEADER_MS: u64 = 100;
+/// How long a client waits for a producer id, which has no timeout of its own.
+const PRODUCER_ID_WAIT_MS: u64 = 30_000;
+/// Salt of the draw of the incarnation.
+const INCARNATION: u64 = 0x696e_6361_726e_6174;
 
 /// What a controller is told at start.
 #[derive(Clone, Debug)]
@@ -23,114 +51,419 @@ pub struct ControllerConfig {
     pub settings: BrokerSettings,
 }
 
-/// What the controller asks of its broker.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ControllerOutput {
-    /// Propose this command to group 0; when that is refused, say so with [`Controller::proposal_refused`].
-    Propose(Bytes),
-    /// Send this to the controller of another broker; may be lost. Comes out of its [`Controller::peer_message`].
-    Send {
-        /// To whom, never this broker.
-        to: BrokerId,
-        /// The message.
-        message: Bytes,
-    },
-    /// The answer to a [`Controller::submit`]; given once for every token.
-    Done {
-        /// Of the submit.
-        token: u64,
-        /// The answer.
-        response: ControllerResponse,
-    },
-}
-
-/// What a command changed, as far as others must know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum ClusterChange {
-    /// This broker is a replica of a new partition: create its group.
-    ReplicaAssigned {
-        /// The group.
-        group: GroupId,
-        /// The topic.
-        topic: TopicId,
-        /// The partition.
-        partition: i32,
-        /// For people and folder names: `<topic>-<partition>`, at most 200 bytes.
-        label: String,
-        /// All replicas, ascending.
-        voters: Vec<BrokerId>,
-        /// Whether this broker is the preferred leader: it elects itself at once.
-        preferred: bool,
-        /// Effective settings of the topic on this broker.
-        settings: Box<TopicSettings>,
-    },
-    /// This broker's replica is gone with its topic: remove its group.
-    ReplicaRemoved {
-        /// The group.
-        group: GroupId,
-    },
-    /// A topic was created: parked requests may know it.
-    TopicCreated {
-        /// Its id.
-        topic: TopicId,
-    },
-    /// A topic was deleted: parked requests on it fail.
-    TopicDeleted {
-        /// Its id.
-        topic: TopicId,
-        /// All its groups, whether or not they had a replica here.
-        groups: Vec<GroupId>,
-    },
-    /// A broker was registered, fenced or unfenced.
-    BrokerChanged {
-        /// Which.
-        broker: BrokerId,
-    },
-}
-
-/// This broker's part in the controller: forwards requests, and decides them while it leads group 0.
+/// This broker's part in the controller.
 #[derive(Debug)]
-pub struct Controller {}
+pub struct Controller {
+    seed: u64,
+    settings: BrokerSettings,
+    registration: Registration,
+    state: ClusterState,
+    applied: Index,
+    leader: Option<BrokerId>,
+    term: Term,
+    lead: Option<Lead>,
+    asked: BTreeMap<u64, Asked>,
+    next_number: u64,
+    ids: ProducerIds,
+    next_heartbeat: Instant,
+    out: Vec<ControllerOutput>,
+}
+
+/// A request of this broker on its way.
+#[derive(Debug)]
+struct Asked {
+    purpose: Purpose,
+    question: Question,
+    deadline: Instant,
+    retry_at: Instant,
+    /// The answer, until this broker has applied its index.
+    held: Option<(Index, Answer)>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Purpose {
+    Client(u64),
+    Block,
+}
+
+/// The rest of a block and those who wait for the next one.
+#[derive(Debug, Default)]
+struct ProducerIds {
+    next: i64,
+    end: i64,
+    waiting: VecDeque<(u64, Instant)>,
+}
 
 impl Controller {
     /// A controller with an empty state; commands are applied from the start of the log.
-    pub fn new(_now: Now, _config: ControllerConfig) -> Controller {
-        unimplemented!()
+    #[must_use]
+    pub fn new(now: Now, config: ControllerConfig) -> Controller {
+        let life = [INCARNATION, now.monotonic.0, now.wall.0.unsigned_abs(), u64::from(config.broker.0.unsigned_abs())];
+        Controller {
+            seed: config.seed,
+            settings: config.settings,
+            registration: Registration {
+                id: config.broker,
+                incarnation: keyed(config.seed, &life),
+                host: config.host,
+                port: config.port,
+                rack: config.rack,
+                directory: 0,
+            },
+            state: ClusterState::default(),
+            applied: Index(0),
+            leader: None,
+            term: Term(0),
+            lead: None,
+            asked: BTreeMap::new(),
+            next_number: 0,
+            ids: ProducerIds::default(),
+            next_heartbeat: now.monotonic,
+            out: Vec::new(),
+        }
     }
+
+    /// What this broker knows of the cluster.
+    #[must_use]
+    pub fn state(&self) -> &ClusterState {
+        &self.state
+    }
+
+    /// Who leads group 0, as far as this broker knows.
+    #[must_use]
+    pub fn leader(&self) -> Option<BrokerId> {
+        self.leader
+    }
+
+    /// Effective settings of a topic on this broker.
+    #[must_use]
+    pub fn topic_settings(&self, topic: &TopicState) -> TopicSettings {
+        TopicSettings::resolve(&self.settings, &topic.configs)
+    }
+
     /// Takes a request of this broker's client. The answer comes as [`ControllerOutput::Done`], at the latest when its timeout is over.
-    pub fn submit(&mut self, _now: Now, _request: ControllerRequest, _token: u64) {
-        unimplemented!()
+    pub fn submit(&mut self, now: Now, request: ControllerRequest, token: u64) {
+        if self.asked.len() + self.ids.waiting.len() >= CONTROLLER_REQUESTS_MAX {
+            self.done(token, ControllerResponse::Failed(ErrorCode::RequestTimedOut));
+            return;
+        }
+        match request {
+            ControllerRequest::CreateTopics { topics, validate_only, timeout_ms } => {
+                let question = Question::CreateTopics { topics, validate_only };
+                self.ask(now, Purpose::Client(token), question, patience_ms(timeout_ms));
+            }
+            ControllerRequest::DeleteTopics { topics, timeout_ms } => {
+                self.ask(now, Purpose::Client(token), Question::DeleteTopics(topics), patience_ms(timeout_ms));
+            }
+            ControllerRequest::AllocateProducerId => {
+                self.ids.waiting.push_back((token, now.monotonic.plus_ms(PRODUCER_ID_WAIT_MS)));
+                self.give_producer_ids(now);
+            }
+        }
     }
+
     /// Takes a message of another broker's controller. Nonsense is dropped.
-    pub fn peer_message(&mut self, _now: Now, _from: BrokerId, _message: Bytes) {
-        unimplemented!()
+    pub fn peer_message(&mut self, now: Now, from: BrokerId, message: &[u8]) {
+        match Message::decode(message) {
+            Some(Message::Request { id, question }) => {
+                match &mut self.lead {
+                    Some(lead) => lead.request(from, id, &question),
+                    None => self.send(from, &Message::NotLeader { id }),
+                }
+                self.drain_lead(now);
+            }
+            Some(Message::Answer { id, index, answer }) if id.incarnation == self.registration.incarnation => {
+                self.answered(now, id.number, index, answer);
+            }
+            Some(Message::NotLeader { id }) if id.incarnation == self.registration.incarnation => self.not_leader(now, id.number),
+            Some(Message::Heartbeat(registration)) if registration.id == from => {
+                if let Some(lead) = &mut self.lead {
+                    lead.heartbeat(now.monotonic, &registration);
+                }
+                self.drain_lead(now);
+            }
+            Some(Message::Answer { .. } | Message::NotLeader { .. } | Message::Heartbeat(_)) | None => {}
+        }
     }
+
     /// Who leads group 0, as far as this broker knows. `serving`: this broker leads and has committed an entry of its own term.
-    pub fn leadership(&mut self, _now: Now, _leader: Option<BrokerId>, _term: Term, _serving: bool) {
-        unimplemented!()
+    pub fn leadership(&mut self, now: Now, leader: Option<BrokerId>, term: Term, serving: bool) {
+        let is_mine = serving && leader == Some(self.registration.id);
+        if self.lead.as_ref().is_some_and(|lead| !is_mine || lead.term() != term) {
+            let lead = self.lead.take().expect("just seen");
+            self.hand_out(now, lead.resign());
+        }
+        let is_new = (leader, term) != (self.leader, self.term) || (is_mine && self.lead.is_none());
+        (self.leader, self.term) = (leader, term);
+        if is_mine && self.lead.is_none() {
+            self.lead = Some(Lead::new(now.monotonic, term, self.seed, self.settings.clone(), &self.state));
+        }
+        if is_new {
+            self.heartbeat(now);
+            let unanswered = self.asked.iter().filter(|(_, asked)| asked.held.is_none()).map(|(number, _)| *number);
+            for number in unanswered.collect::<Vec<_>>() {
+                self.dispatch(now, number);
+            }
+        }
     }
+
     /// A proposal handed out by [`Controller::poll`] was not taken.
-    pub fn proposal_refused(&mut self, _now: Now, _payload: &Bytes) {
-        unimplemented!()
+    pub fn proposal_refused(&mut self, now: Now, payload: &Bytes) {
+        if let Some(lead) = &mut self.lead {
+            lead.refused(payload, &self.state);
+        }
+        self.drain_lead(now);
     }
-    /// A committed command, in index order.
-    pub fn apply(&mut self, _index: Index, _payload: &Bytes) -> Vec<ClusterChange> {
-        unimplemented!()
+
+    /// A committed command, in index order; payloads that are no command of this version change nothing.
+    pub fn apply(&mut self, now: Now, index: Index, payload: &[u8]) -> Vec<ClusterChange> {
+        assert!(index > self.applied, "commands come in index order: {index} after {}", self.applied);
+        self.applied = index;
+        let mut changes = Vec::new();
+        if let Some((proposal, command)) = Command::decode(payload) {
+            let change = self.state.apply(&command);
+            if let Some(lead) = &mut self.lead {
+                lead.applied(proposal, change != Change::Ignored, &self.state);
+            }
+            self.translate(change, &mut changes);
+            self.drain_lead(now);
+        }
+        self.release_held(now);
+        changes
     }
+
     /// Time passed.
-    pub fn tick(&mut self, _now: Now) {
-        unimplemented!()
+    pub fn tick(&mut self, now: Now) {
+        if now.monotonic >= self.next_heartbeat {
+            self.heartbeat(now);
+            if let Some(lead) = &mut self.lead {
+                lead.fence_silent(now.monotonic, self.registration.id);
+            }
+            self.drain_lead(now);
+        }
+        let due = |asked: &Asked| asked.deadline <= now.monotonic || (asked.held.is_none() && asked.retry_at <= now.monotonic);
+        let due: Vec<u64> = self.asked.iter().filter(|(_, asked)| due(asked)).map(|(number, _)| *number).collect();
+        for number in due {
+            if self.asked.get(&number).is_some_and(|asked| asked.deadline <= now.monotonic) {
+                self.expire(now, number);
+            } else {
+                self.dispatch(now, number);
+            }
+        }
+        while let Some((token, _)) = self.ids.waiting.front().copied().filter(|(_, deadline)| *deadline <= now.monotonic) {
+            self.ids.waiting.pop_front();
+            self.done(token, ControllerResponse::Failed(ErrorCode::RequestTimedOut));
+        }
     }
+
     /// When [`Controller::tick`] is due.
+    #[must_use]
     pub fn next_deadline(&self) -> Option<Instant> {
-        unimplemented!()
+        let asked = self.asked.values().map(|asked| {
+            // A held answer only waits for this broker's own log.
+            if asked.held.is_some() { asked.deadline } else { asked.deadline.min(asked.retry_at) }
+        });
+        let ids = self.ids.waiting.front().map(|(_, deadline)| *deadline);
+        asked.chain(ids).chain([self.next_heartbeat]).min()
     }
+
     /// Takes out what it asks for, in order.
     pub fn poll(&mut self) -> Vec<ControllerOutput> {
-        unimplemented!()
+        std::mem::take(&mut self.out)
     }
-    /// What this broker knows of the cluster.
-    pub fn state(&self) -> &ClusterState {
-        unimplemented!()
+
+    /// Asserts what the module docs promise. Walks everything: for simulation and tests.
+    pub fn check_invariants(&self) {
+        self.state.check_invariants();
+        if let Some(lead) = &self.lead {
+            lead.check_invariants(&self.state);
+        }
+        assert!(self.ids.next <= self.ids.end, "a block is used from its start to its end");
+        assert!(self.ids.waiting.is_empty() || self.ids.next == self.ids.end, "no one waits while there are producer ids");
+    }
+
+    fn ask(&mut self, now: Now, purpose: Purpose, question: Question, patience_ms: u64) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let deadline = now.monotonic.plus_ms(patience_ms);
+        self.asked.insert(number, Asked { purpose, question, deadline, retry_at: now.monotonic, held: None });
+        self.dispatch(now, number);
+    }
+
+    /// Sends a request to the leader, or decides it here.
+    fn dispatch(&mut self, now: Now, number: u64) {
+        let Some(asked) = self.asked.get_mut(&number) else { return };
+        asked.retry_at = now.monotonic.plus_ms(RETRY_MS);
+        let id = RequestId { incarnation: self.registration.incarnation, number };
+        if let Some(lead) = &mut self.lead {
+            lead.request(self.registration.id, id, &asked.question);
+            self.drain_lead(now);
+        } else if let Some(leader) = self.leader.filter(|leader| *leader != self.registration.id) {
+            let message = Message::Request { id, question: asked.question.clone() };
+            self.send(leader, &message);
+        }
+    }
+
+    fn heartbeat(&mut self, now: Now) {
+        self.next_heartbeat = now.monotonic.plus_ms(self.settings.broker_heartbeat_interval_ms);
+        if let Some(lead) = &mut self.lead {
+            lead.heartbeat(now.monotonic, &self.registration);
+            self.drain_lead(now);
+        } else if let Some(leader) = self.leader.filter(|leader| *leader != self.registration.id) {
+            let message = Message::Heartbeat(self.registration.clone());
+            self.send(leader, &message);
+        }
+    }
+
+    fn drain_lead(&mut self, now: Now) {
+        let Some(lead) = &mut self.lead else { return };
+        let outputs = lead.drain();
+        self.hand_out(now, outputs);
+    }
+
+    fn hand_out(&mut self, now: Now, outputs: Vec<LeadOutput>) {
+        let me = self.registration.id;
+        for output in outputs {
+            match output {
+                LeadOutput::Propose(payload) => self.out.push(ControllerOutput::Propose(payload)),
+                LeadOutput::Answer { to, id, answer } if to == me => self.answered(now, id.number, self.applied, answer),
+                LeadOutput::NotLeader { to, id } if to == me => self.not_leader(now, id.number),
+                LeadOutput::Answer { to, id, answer } => {
+                    let message = Message::Answer { id, index: self.applied, answer };
+                    self.send(to, &message);
+                }
+                LeadOutput::NotLeader { to, id } => self.send(to, &Message::NotLeader { id }),
+            }
+        }
+    }
+
+    fn answered(&mut self, now: Now, number: u64, index: Index, answer: Answer) {
+        let Some(asked) = self.asked.get_mut(&number) else { return };
+        if index > self.applied {
+            asked.held.get_or_insert((index, answer));
+        } else {
+            self.conclude(now, number, answer);
+        }
+    }
+
+    fn not_leader(&mut self, now: Now, number: u64) {
+        if let Some(asked) = self.asked.get_mut(&number) {
+            asked.retry_at = asked.retry_at.min(now.monotonic.plus_ms(RETRY_NOT_LEADER_MS));
+        }
+    }
+
+    fn release_held(&mut self, now: Now) {
+        let applied = self.applied;
+        let is_ready = |asked: &Asked| asked.held.as_ref().is_some_and(|(index, _)| *index <= applied);
+        let ready: Vec<u64> = self.asked.iter().filter(|(_, asked)| is_ready(asked)).map(|(number, _)| *number).collect();
+        for number in ready {
+            let (_, answer) = self.asked.get_mut(&number).and_then(|asked| asked.held.take()).expect("just seen");
+            self.conclude(now, number, answer);
+        }
+    }
+
+    fn expire(&mut self, now: Now, number: u64) {
+        // What the leader decided is the truth, even if this broker has not seen it yet.
+        let held = self.asked.get_mut(&number).and_then(|asked| asked.held.take());
+        let answer = held.map_or(Answer::Failed(ErrorCode::RequestTimedOut), |(_, answer)| answer);
+        self.conclude(now, number, answer);
+    }
+
+    fn conclude(&mut self, now: Now, number: u64, answer: Answer) {
+        let asked = self.asked.remove(&number).expect("it was asked and not concluded");
+        match (asked.purpose, answer) {
+            (Purpose::Client(token), Answer::CreateTopics(creations)) => {
+                self.done(token, ControllerResponse::CreateTopics(creations));
+            }
+            (Purpose::Client(token), Answer::DeleteTopics(deletions)) => {
+                self.done(token, ControllerResponse::DeleteTopics(deletions));
+            }
+            (Purpose::Client(token), Answer::Failed(code)) => self.done(token, ControllerResponse::Failed(code)),
+            (Purpose::Client(token), Answer::ProducerIds { .. }) => {
+                self.done(token, ControllerResponse::Failed(ErrorCode::UnknownServerError));
+            }
+            (Purpose::Block, Answer::ProducerIds { first, length }) => {
+                assert!(self.ids.next == self.ids.end, "a block is asked for when the last one is used up");
+                (self.ids.next, self.ids.end) = (first, first.saturating_add(length.into()));
+                self.give_producer_ids(now);
+            }
+            (Purpose::Block, Answer::CreateTopics(_) | Answer::DeleteTopics(_) | Answer::Failed(_)) => {
+                self.give_producer_ids(now);
+            }
+        }
+    }
+
+    /// Gives ids to those who wait; asks for a block if it runs out and none was asked for.
+    fn give_producer_ids(&mut self, now: Now) {
+        while self.ids.next < self.ids.end {
+            let Some((token, _)) = self.ids.waiting.pop_front() else { return };
+            let id = ProducerId(self.ids.next);
+            self.ids.next += 1;
+            self.done(token, ControllerResponse::ProducerId(id));
+        }
+        let is_asked = self.asked.values().any(|asked| asked.purpose == Purpose::Block);
+        if !self.ids.waiting.is_empty() && !is_asked {
+            self.ask(now, Purpose::Block, Question::ProducerIds, PRODUCER_ID_WAIT_MS);
+        }
+    }
+
+    fn translate(&self, change: Change, changes: &mut Vec<ClusterChange>) {
+        let me = self.registration.id;
+        match change {
+            Change::Ignored | Change::Quiet => {}
+            Change::Broker(broker) => changes.push(ClusterChange::BrokerChanged { broker }),
+            Change::TopicCreated(id) => {
+                let topic = self.state.topic_by_id(id).expect("it was just created");
+                self.assign_replicas(topic, changes);
+                changes.push(ClusterChange::TopicCreated { topic: id });
+            }
+            Change::TopicDeleted(topic) => {
+                let own = topic.partitions.iter().filter(|partition| partition.replicas.contains(&me));
+                changes.extend(own.map(|partition| ClusterChange::ReplicaRemoved { group: partition.group }));
+                let groups = topic.partitions.iter().map(|partition| partition.group).collect();
+                changes.push(ClusterChange::TopicDeleted { topic: topic.id, groups });
+            }
+        }
+    }
+
+    fn assign_replicas(&self, topic: &TopicState, changes: &mut Vec<ClusterChange>) {
+        let me = self.registration.id;
+        let settings = self.topic_settings(topic);
+        for (number, partition) in (0..).zip(&topic.partitions).filter(|(_, p)| p.replicas.contains(&me)) {
+            let mut voters = partition.replicas.clone();
+            voters.sort();
+            changes.push(ClusterChange::ReplicaAssigned {
+                group: partition.group,
+                topic: topic.id,
+                partition: number,
+                label: label(&topic.name, number),
+                voters,
+                preferred: partition.replicas.first() == Some(&me),
+                settings: Box::new(settings.clone()),
+            });
+        }
+    }
+
+    fn send(&mut self, to: BrokerId, message: &Message) {
+        self.out.push(ControllerOutput::Send { to, message: message.encode() });
+    }
+
+    fn done(&mut self, token: u64, response: ControllerResponse) {
+        self.out.push(ControllerOutput::Done { token, response });
     }
 }
+
+/// A client that gives no time still waits for one try.
+fn patience_ms(timeout_ms: i32) -> u64 {
+    u64::try_from(timeout_ms).unwrap_or(0).max(1)
+}
+
+fn label(topic: &str, partition: i32) -> String {
+    let number = partition.to_string();
+    let room = GROUP_LABEL_BYTES_MAX - number.len() - 1;
+    // Topic names are ASCII, so any byte is a place to cut.
+    format!("{}-{number}", &topic[..topic.len().min(room)])
+}
+
+#[cfg(test)]
+mod tests;

@@ -6,14 +6,25 @@
 //!
 //! Who leads a *partition* is deliberately not here: each partition's own raft group decides that (`partition::LeaderTable`).
 
+mod bytes_io;
 mod command;
+#[expect(clippy::module_inception, reason = "the file is named after its main type")]
 mod controller;
+mod lead;
+mod message;
+mod output;
+mod placement;
+mod plan_create;
+mod plan_delete;
 mod request;
 mod state;
+mod topic_name;
 
-pub use command::{Command, NewPartition, RequestId};
-pub use controller::{ClusterChange, Controller, ControllerConfig, ControllerOutput};
+pub use command::{Command, NewPartition, ProposalId, Registration, RequestId};
+pub use controller::{Controller, ControllerConfig};
+pub use output::{ClusterChange, ControllerOutput};
 pub use request::{
     ControllerRequest, ControllerResponse, CreatedTopic, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicRef,
 };
-pub use state::{BrokerState, ClusterState, PartitionState, TopicState};
+pub use state::{BrokerState, ClusterState, DeletedTopic, PartitionState, TopicState};
+pub use topic_name::{check_topic_name, is_internal_topic};

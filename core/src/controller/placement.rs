@@ -42,10 +42,8 @@ pub(super) fn place(group: GroupId, count: usize, live: &[Candidate], fenced: &[
 
 /// One of each rack in turn, racks and brokers ascending, so that neighbours are in different racks.
 fn alternate_racks(live: &[Candidate]) -> Vec<&Candidate> {
-    let mut sorted: Vec<(usize, &Candidate)> = live
-        .iter()
-        .map(|c| (live.iter().filter(|other| other.rack == c.rack && other.id < c.id).count(), c))
-        .collect();
+    let mut sorted: Vec<(usize, &Candidate)> =
+        live.iter().map(|c| (live.iter().filter(|other| other.rack == c.rack && other.id < c.id).count(), c)).collect();
     sorted.sort_by_key(|(rank, c)| (*rank, c.rack.clone(), c.id));
     sorted.into_iter().map(|(_, candidate)| candidate).collect()
 }
@@ -78,7 +76,8 @@ mod tests {
         let live = brokers(&[Some("a"), Some("a"), Some("b"), Some("b"), Some("c")]);
         for group in 1..100 {
             let replicas = place(GroupId(group), 3, &live, &[]);
-            let mut racks: Vec<_> = replicas.iter().map(|id| live.iter().find(|c| c.id == *id).expect("live").rack.clone()).collect();
+            let mut racks: Vec<_> =
+                replicas.iter().map(|id| live.iter().find(|c| c.id == *id).expect("live").rack.clone()).collect();
             racks.sort();
             racks.dedup();
             assert_eq!(racks.len(), 3, "group {group}: {replicas:?}");

@@ -6,8 +6,7 @@
 //! Source: Kafka `ReplicationControlManager` for the error precision, KIP-516 for topic ids.
 
 use crate::ids::{BrokerId, ProducerId, TopicId};
-/// Kafka error code; the type of `protocol` takes its place when the codec is there.
-type ErrorCode = i16;
+use crate::protocol::ErrorCode;
 
 /// Asked on any broker, decided on the controller leader.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -55,8 +55,14 @@ mod tests {
             ("", "Topic name is invalid: the empty string is not allowed"),
             (".", "Topic name is invalid: '.' is not allowed"),
             ("..", "Topic name is invalid: '..' is not allowed"),
-            ("a/b", "Topic name is invalid: 'a/b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
-            ("tä", "Topic name is invalid: 'tä' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"),
+            (
+                "a/b",
+                "Topic name is invalid: 'a/b' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+            ),
+            (
+                "tä",
+                "Topic name is invalid: 'tä' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'",
+            ),
         ] {
             assert_eq!(check_topic_name(name), Err(why.to_string()));
         }
