@@ -348,6 +348,8 @@ fn a_refused_proposal_is_asked_for_again() {
     cluster.collect();
     assert!(cluster.answers.is_empty());
     cluster.leader = leader;
+    cluster.settle();
+    assert!(cluster.answers.is_empty(), "the asker waits a little");
     cluster.pass_ms(200);
     assert_eq!(code(cluster.answers.get(&1)), Some(0));
     assert_eq!(cluster.node(2).state().topics().count(), 1);
