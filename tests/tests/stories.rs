@@ -75,7 +75,11 @@ fn first_difference(expected: &str, happened: &str) -> String {
             (Some(a), Some(b)) if a == b => {}
             (None, None) => return "  only blanks differ".to_string(),
             (a, b) => {
-                return format!("  line {number}\n    told:     {}\n    happened: {}", a.unwrap_or("(end)"), b.unwrap_or("(end)"));
+                return format!(
+                    "  line {number}\n    told:     {}\n    happened: {}",
+                    a.unwrap_or("(end)"),
+                    b.unwrap_or("(end)")
+                );
             }
         }
     }

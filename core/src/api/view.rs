@@ -100,7 +100,7 @@ impl<'a> View<'a> {
     /// Where a broker is reached.
     #[must_use]
     pub fn endpoint(&self, broker: BrokerId) -> Option<Endpoint> {
-        let found = self.cluster.broker(broker)?;
+        let found = &self.cluster.broker(broker)?.registration;
         Some(Endpoint { broker, host: found.host.clone(), port: found.port, rack: found.rack.clone() })
     }
 }

@@ -42,7 +42,7 @@ impl Broker {
             GroupEvent::Replicated { .. } => {}
             GroupEvent::Command { index, payload } => {
                 assert_eq!(group, GroupId::CONTROLLER, "only the controller's group has commands");
-                for change in self.local.controller.apply(index, &payload) {
+                for change in self.local.controller.apply(now, index, &payload) {
                     self.cluster_change(now, change, out);
                 }
             }

@@ -54,7 +54,7 @@ impl Broker {
     pub(super) fn peer_frame(&mut self, now: Now, from: BrokerId, frame: Bytes) {
         for message in self.local.replicas.peer_frame(now, from, frame) {
             match message.kind {
-                KIND_CONTROLLER => self.local.controller.peer_message(now, from, message.body),
+                KIND_CONTROLLER => self.local.controller.peer_message(now, from, &message.body),
                 KIND_LEADERS => {
                     self.local.leaders.merge(message.body);
                 }
