@@ -5,6 +5,8 @@ mod data_folder;
 mod dev;
 mod disk;
 mod host;
+#[cfg(test)]
+mod host_tests;
 mod logs;
 mod probe;
 mod properties;
