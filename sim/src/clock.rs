@@ -57,7 +57,9 @@ impl Clock {
         let local = deadline.0.saturating_sub(self.start);
         let scale = i128::from(1_000_000 + self.drift_ppm);
         let elapsed = (i128::from(local) * 1_000_000 + scale - 1) / scale;
-        let mut at = (self.booted_at + u64::try_from(elapsed).unwrap_or(u64::MAX / 4)).max(now);
+        // Rounding may be off by one: start a little before and walk.
+        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX / 4).saturating_sub(2);
+        let mut at = (self.booted_at + elapsed).max(now);
         while self.now(at).monotonic < deadline && at < u64::MAX / 8 {
             at += 1;
         }

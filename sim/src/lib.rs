@@ -9,20 +9,28 @@
 #![forbid(unsafe_code)]
 
 mod batch;
+pub mod campaign;
 mod check;
+mod client;
 mod clock;
 mod cluster;
 mod dice;
 pub mod disk;
+mod madsim_host;
 mod network;
 mod panics;
+mod plan;
 pub mod report;
+mod run;
 pub mod shape;
 pub mod story;
 mod trace;
 mod views;
 mod wire;
+mod workload;
 
+pub use madsim_host::run_madsim;
 pub use network::NetSettings;
 pub use report::{Counters, Failure, FailureKind, Report};
+pub use run::{Options, RECOVERY_US, run_heap};
 pub use shape::Shape;

@@ -1,7 +1,8 @@
 //! What a broker says of its groups, reduced to what the watch compares.
 
 use ottla_core::Broker;
-use ottla_core::ids::{GroupId, Index, Offset, Term};
+use ottla_core::ids::{BrokerId, GroupId, Index, Offset, Term};
+use ottla_core::raft::Role;
 
 /// One group as its broker sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +11,8 @@ pub(crate) struct GroupSeen {
     pub(crate) group: GroupId,
     /// Current term.
     pub(crate) term: Term,
+    /// Whom it voted for in this term.
+    pub(crate) vote: Option<BrokerId>,
     /// Whether this broker leads.
     pub(crate) is_leader: bool,
     /// Last committed index it knows.
@@ -21,6 +24,15 @@ pub(crate) struct GroupSeen {
 }
 
 /// Looks at all groups of a broker.
-pub(crate) fn look(_broker: &Broker, into: &mut Vec<GroupSeen>) {
+pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
     into.clear();
+    into.extend(broker.inspect().groups.into_iter().map(|view| GroupSeen {
+        group: view.group,
+        term: view.term,
+        vote: view.vote,
+        is_leader: view.role == Role::Leader,
+        commit: view.commit,
+        high_watermark: view.high_watermark,
+        log_end: view.log_end,
+    }));
 }

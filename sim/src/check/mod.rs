@@ -2,6 +2,7 @@
 //!
 //! The inside judges read disks and outputs, not the broker's own opinion, wherever the fact is visible there.
 
+pub(crate) mod history;
 pub(crate) mod log_mirror;
 pub(crate) mod promises;
 pub(crate) mod watch;

@@ -9,7 +9,22 @@ use super::watch::{Breach, Watch, breach};
 use crate::disk::SimDisk;
 use crate::wire;
 use bytes::Bytes;
-use ottla_core::ids::{GroupId, Offset};
+use ottla_core::ids::{GroupId, Offset, TopicId};
+
+/// One batch of a produce request.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    /// Topic by name.
+    pub(crate) topic: String,
+    /// And by id, as the client knows it.
+    pub(crate) id: TopicId,
+    /// Partition.
+    pub(crate) partition: i32,
+    /// Replicas of the topic.
+    pub(crate) replicas: usize,
+    /// CRC of the batch.
+    pub(crate) crc: u32,
+}
 
 /// What a request asked, as far as a truthful answer to it can be checked.
 #[derive(Clone, Debug)]
@@ -20,14 +35,14 @@ pub(crate) enum Note {
     ProduceAll {
         /// Its version.
         version: i16,
-        /// Topic, partition, replicas of the topic, CRC of each batch.
-        batches: Vec<(String, i32, usize, u32)>,
+        /// Its batches.
+        asked: Vec<Asked>,
     },
 }
 
 /// I7.
 pub(crate) fn check_reply(watch: &Watch, node: usize, disks: &[&SimDisk], note: &Note, frame: Bytes) -> Result<(), Breach> {
-    let Note::ProduceAll { version, batches } = note else { return Ok(()) };
+    let Note::ProduceAll { version, asked } = note else { return Ok(()) };
     let Ok(answers) = wire::produce_answers(frame, *version) else {
         return breach(
             "codec",
@@ -35,17 +50,18 @@ pub(crate) fn check_reply(watch: &Watch, node: usize, disks: &[&SimDisk], note: 
         );
     };
     for answer in answers.into_iter().filter(|a| a.error == 0) {
-        let Some((topic, partition, replicas, crc)) =
-            batches.iter().find(|(topic, partition, _, _)| *topic == answer.topic && *partition == answer.partition)
-        else {
+        let batch = asked.iter().find(|a| {
+            a.partition == answer.partition && (a.topic == answer.topic || (answer.topic.is_empty() && a.id == answer.id))
+        });
+        let Some(batch) = batch else {
             return breach(
                 "codec",
                 format!("Broker {node} answered for {}-{}, which was not asked.", answer.topic, answer.partition),
             );
         };
-        let label = format!("{topic}-{partition}");
-        let holders = durable_holders(watch, disks, &label, Offset(answer.base_offset), *crc);
-        let quorum = replicas / 2 + 1;
+        let label = format!("{}-{}", batch.topic, batch.partition);
+        let holders = durable_holders(watch, disks, &label, Offset(answer.base_offset), batch.crc);
+        let (replicas, quorum) = (batch.replicas, batch.replicas / 2 + 1);
         if holders.len() < quorum {
             return breach(
                 "I7",

@@ -370,6 +370,7 @@ mod tests {
         GroupSeen {
             group: GroupId(3),
             term: Term(term),
+            vote: None,
             is_leader,
             commit: Index(commit),
             high_watermark: Offset(0),

@@ -1,0 +1,253 @@
+//! What clients were told, and whether it can be true: the judge that knows nothing of brokers.
+//!
+//! Anomalies, named like Jepsen's where they match: `lost-write`, `duplicate`, `inconsistent-offsets`, `nonmonotonic-poll`, `poll-skip`,
+//! `realtime-order` (an acknowledged record comes before every record sent later), `ghost-read` (a value nobody sent, or sent elsewhere).
+//! Values are unique; a value may stand at as many offsets as it was sent. Only acks=all acknowledgements and reads bind an offset:
+//! what acks=1 acknowledged may be lost by definition. Topics are created once and never shortened, so offsets read are dense from 0.
+//!
+//! Source: jepsen.tests.kafka for the anomalies and when they are allowed.
+
+use super::watch::{Breach, breach};
+use crate::batch::RecordRead;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A partition, by the place of its topic in the plan.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Key {
+    /// Place of the topic in the list of topics.
+    pub(crate) topic: usize,
+    /// Partition number.
+    pub(crate) partition: i32,
+}
+
+#[derive(Debug)]
+struct Sent {
+    key: Key,
+    sends: u64,
+    /// Every offset at or below was acknowledged before this value was first sent.
+    floor: i64,
+    /// Offset told with acks=all.
+    acked: Option<i64>,
+    read_at: BTreeSet<i64>,
+}
+
+#[derive(Debug, Default)]
+struct PartitionHistory {
+    by_offset: BTreeMap<i64, u64>,
+    acked_max: Option<i64>,
+    read_end: i64,
+}
+
+/// The history of all clients of a run.
+#[derive(Debug, Default)]
+pub(crate) struct History {
+    next_value: u64,
+    sent: BTreeMap<u64, Sent>,
+    partitions: BTreeMap<Key, PartitionHistory>,
+    /// Values acknowledged with acks=all.
+    pub(crate) acked: u64,
+    /// Records read.
+    pub(crate) reads: u64,
+}
+
+impl History {
+    /// A value never sent before.
+    pub(crate) fn new_value(&mut self, key: Key) -> u64 {
+        self.next_value += 1;
+        let floor = self.partitions.entry(key).or_default().acked_max.unwrap_or(-1);
+        self.sent.insert(self.next_value, Sent { key, sends: 0, floor, acked: None, read_at: BTreeSet::new() });
+        self.next_value
+    }
+
+    /// A value leaves (again).
+    pub(crate) fn sending(&mut self, value: u64) {
+        if let Some(sent) = self.sent.get_mut(&value) {
+            sent.sends += 1;
+        }
+    }
+
+    /// A value was acknowledged with acks=all.
+    pub(crate) fn acked(&mut self, value: u64, offset: i64) -> Result<(), Breach> {
+        self.acked += 1;
+        let Some(sent) = self.sent.get_mut(&value) else { return Ok(()) };
+        sent.acked = Some(offset);
+        let (key, floor) = (sent.key, sent.floor);
+        self.bind(key, offset, value, "acknowledged")?;
+        let partition = self.partitions.entry(key).or_default();
+        partition.acked_max = Some(partition.acked_max.map_or(offset, |max| max.max(offset)));
+        if offset <= floor {
+            return breach(
+                "realtime-order",
+                format!(
+                    "What is sent after an acknowledgement comes after it, but value {value} got offset {offset} of {key:?} although \
+                     offset {floor} was acknowledged before it was sent.",
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// A consumer at `position` got these records.
+    pub(crate) fn read(&mut self, who: usize, key: Key, position: i64, records: &[RecordRead]) -> Result<i64, Breach> {
+        let mut next = position;
+        let mut is_first = true;
+        for record in records {
+            // A batch that contains the position is returned whole, as in Kafka; clients skip what lies before.
+            if record.offset < position && is_first {
+                continue;
+            }
+            if record.offset < next {
+                return breach(
+                    "nonmonotonic-poll",
+                    format!("A poll goes forward, but client {who} at {next} of {key:?} got offset {}.", record.offset),
+                );
+            }
+            if record.offset > next {
+                return breach(
+                    "poll-skip",
+                    format!("A poll leaves nothing out, but client {who} at {next} of {key:?} got offset {}.", record.offset),
+                );
+            }
+            is_first = false;
+            next += 1;
+            self.reads += 1;
+            self.bind(key, record.offset, record.value, "read")?;
+            let Some(sent) = self.sent.get_mut(&record.value) else {
+                return breach(
+                    "ghost-read",
+                    format!(
+                        "Only what was sent is read, but client {who} read {} at offset {} of {key:?}.",
+                        record.value, record.offset
+                    ),
+                );
+            };
+            if sent.key != key || sent.sends == 0 {
+                return breach(
+                    "ghost-read",
+                    format!(
+                        "A record is read where it was sent, but value {} of {:?} (sent {} times) was read at offset {} of {key:?}.",
+                        record.value, sent.key, sent.sends, record.offset
+                    ),
+                );
+            }
+            sent.read_at.insert(record.offset);
+            let places = u64::try_from(sent.read_at.len()).expect("small");
+            if places > sent.sends {
+                return breach(
+                    "duplicate",
+                    format!(
+                        "A record sent once is stored once, but value {} of {key:?} was sent {} times and stands at offsets {:?}.",
+                        record.value, sent.sends, sent.read_at
+                    ),
+                );
+            }
+        }
+        let partition = self.partitions.entry(key).or_default();
+        partition.read_end = partition.read_end.max(next);
+        Ok(next)
+    }
+
+    fn bind(&mut self, key: Key, offset: i64, value: u64, how: &str) -> Result<(), Breach> {
+        let known = *self.partitions.entry(key).or_default().by_offset.entry(offset).or_insert(value);
+        if known != value {
+            return breach(
+                "inconsistent-offsets",
+                format!(
+                    "An offset has one record, but offset {offset} of {key:?} was {how} as value {value} and known as value {known}."
+                ),
+            );
+        }
+        Ok(())
+    }
+
+    /// End of what was acknowledged or read so far: final reads must get here.
+    pub(crate) fn known_end(&self, key: Key) -> i64 {
+        self.partitions.get(&key).map_or(0, |p| p.by_offset.keys().next_back().map_or(0, |last| last + 1))
+    }
+
+    /// After the final reads: everything acknowledged with acks=all was read at its offset.
+    pub(crate) fn finish(&self) -> Result<(), Breach> {
+        for (value, sent) in &self.sent {
+            let Some(offset) = sent.acked else { continue };
+            if !sent.read_at.contains(&offset) {
+                return breach(
+                    "lost-write",
+                    format!(
+                        "What was acknowledged with acks=all is there for ever, but value {value}, acknowledged at offset {offset} of {:?}, \
+                         was not found there by the final reads (it was read at {:?}).",
+                        sent.key, sent.read_at
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = Key { topic: 0, partition: 0 };
+
+    fn history(values: usize) -> (History, Vec<u64>) {
+        let mut history = History::default();
+        let values = (0..values)
+            .map(|_| {
+                let value = history.new_value(KEY);
+                history.sending(value);
+                value
+            })
+            .collect();
+        (history, values)
+    }
+
+    fn at(offset: i64, value: u64) -> RecordRead {
+        RecordRead { offset, epoch: 0, value }
+    }
+
+    fn check_of<T>(result: Result<T, Breach>) -> &'static str {
+        result.map_or_else(|b| b.check, |_| "none")
+    }
+
+    #[test]
+    fn an_honest_history_passes() {
+        let (mut history, v) = history(2);
+        history.acked(v[0], 0).expect("true");
+        assert_eq!(history.read(0, KEY, 0, &[at(0, v[0]), at(1, v[1])]), Ok(2));
+        assert_eq!(history.finish(), Ok(()));
+    }
+
+    #[test]
+    fn each_anomaly_is_caught_by_its_name() {
+        let (mut h, v) = history(2);
+        h.acked(v[0], 0).expect("true");
+        assert_eq!(check_of(h.finish()), "lost-write");
+        assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, v[1])])), "inconsistent-offsets");
+
+        let (mut h, v) = history(1);
+        assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, v[0]), at(1, v[0])])), "duplicate");
+
+        let (mut h, v) = history(2);
+        assert_eq!(check_of(h.read(0, KEY, 0, &[at(1, v[0])])), "poll-skip");
+
+        let (mut h, v) = history(2);
+        assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, v[0]), at(0, v[0])])), "nonmonotonic-poll");
+
+        let (mut h, _) = history(1);
+        assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, 999)])), "ghost-read");
+
+        let (mut h, v) = history(1);
+        h.acked(v[0], 5).expect("true");
+        let later = h.new_value(KEY);
+        h.sending(later);
+        assert_eq!(check_of(h.acked(later, 4)), "realtime-order");
+    }
+
+    #[test]
+    fn a_value_sent_twice_may_stand_twice() {
+        let (mut h, v) = history(1);
+        h.sending(v[0]);
+        assert_eq!(h.read(0, KEY, 0, &[at(0, v[0]), at(1, v[0])]), Ok(2));
+    }
+}

@@ -1,0 +1,578 @@
+//! One simulated client: asks one thing at a time, in encoded frames, and believes what it is told.
+//!
+//! Sans-IO: whoever carries its frames (the event heap, a madsim task) calls [`Client::next`] with what came of the last
+//! [`Action`] and performs the next one. It learns leaders from Metadata, sends again after an unknown outcome (the same bytes, so
+//! that a value may be stored twice), and polls from its own positions. What it is told goes into the [`History`].
+
+use crate::batch;
+use crate::check::history::{History, Key};
+use crate::check::promises::{Asked, Note};
+use crate::check::watch::{Breach, breach};
+use crate::report::Counters;
+use crate::wire::{self, FetchPart, PartitionSeen, ProducePart, error};
+use crate::workload::{TopicPlan, Workload};
+use bytes::Bytes;
+use ottla_core::random::Random;
+use std::collections::{BTreeMap, VecDeque};
+
+/// What a client wants of its host.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Send to a broker and report the reply.
+    Ask {
+        /// To whom.
+        broker: usize,
+        /// The frame without its size.
+        frame: Bytes,
+        /// What may be checked about the answer.
+        note: Note,
+        /// Patience.
+        wait_us: u64,
+    },
+    /// Send to a broker; there will be no reply.
+    Tell {
+        /// To whom.
+        broker: usize,
+        /// The frame without its size.
+        frame: Bytes,
+    },
+    /// Wait.
+    Sleep {
+        /// How long.
+        us: u64,
+    },
+    /// Nothing more to do.
+    Done,
+}
+
+/// What came of the last action.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The first call, or a sleep or a tell is over.
+    Ready,
+    /// A response frame.
+    Reply(Bytes),
+    /// No reply in time, or the connection broke: the connection is not used again.
+    Lost,
+}
+
+/// What all clients of a run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// What clients were told.
+    pub(crate) history: History,
+    /// What the topics are.
+    pub(crate) topics: Vec<TopicPlan>,
+    /// Which topics are known to exist.
+    pub(crate) created: Vec<bool>,
+    /// Whether the faults are over and only the last reads remain.
+    pub(crate) is_final: bool,
+    /// Vacuity counters of clients.
+    pub(crate) counters: Counters,
+}
+
+#[derive(Clone, Debug)]
+struct Batch {
+    key: Key,
+    values: Vec<u64>,
+    bytes: Bytes,
+    acks: i16,
+}
+
+#[derive(Debug)]
+enum Doing {
+    Nothing,
+    Metadata { version: i16 },
+    Create { topic: usize, version: i16 },
+    Produce { batches: Vec<Batch>, acks: i16, version: i16 },
+    Fetch { keys: Vec<(Key, i64)>, version: i16 },
+    Offsets { key: Key, version: i16, is_end: bool, floor: i64 },
+}
+
+/// One client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    id: usize,
+    brokers: usize,
+    random: Random,
+    workload: Workload,
+    correlation: i32,
+    leaders: BTreeMap<Key, PartitionSeen>,
+    is_stale: bool,
+    doing: Doing,
+    again: VecDeque<Batch>,
+    positions: BTreeMap<Key, i64>,
+    /// Final phase: partitions still to be written and to be read to their end.
+    to_prove: Option<Vec<Key>>,
+    to_read: BTreeMap<Key, i64>,
+    /// For the paragraph of a liveness failure.
+    last_trouble: String,
+}
+
+impl Client {
+    pub(crate) fn new(seed: u64, id: usize, brokers: usize, workload: Workload) -> Client {
+        Client {
+            id,
+            brokers,
+            random: Random::stream(seed, 1000 + u64::try_from(id).expect("few clients")),
+            workload,
+            correlation: 0,
+            leaders: BTreeMap::new(),
+            is_stale: true,
+            doing: Doing::Nothing,
+            again: VecDeque::new(),
+            positions: BTreeMap::new(),
+            to_prove: None,
+            to_read: BTreeMap::new(),
+            last_trouble: String::new(),
+        }
+    }
+
+    /// Why the client is not done, for people.
+    pub(crate) fn trouble(&self) -> String {
+        format!(
+            "client {} still has to write {:?} and to read {:?}; its last trouble was {}",
+            self.id,
+            self.to_prove.as_deref().unwrap_or_default(),
+            self.to_read,
+            if self.last_trouble.is_empty() { "none" } else { &self.last_trouble }
+        )
+    }
+
+    /// Takes in what came of the last action and says the next.
+    pub(crate) fn next(&mut self, shared: &mut Shared, outcome: Outcome) -> Result<Action, Breach> {
+        let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
+        match outcome {
+            Outcome::Ready => {}
+            Outcome::Reply(frame) => self.replied(shared, doing, frame)?,
+            Outcome::Lost => self.lost(shared, doing),
+        }
+        Ok(self.choose(shared))
+    }
+
+    // ---- what next ----
+
+    fn choose(&mut self, shared: &mut Shared) -> Action {
+        if let Some(topic) = (self.id == 0).then(|| shared.created.iter().position(|c| !*c)).flatten() {
+            let is_first = topic == 0 || shared.is_final;
+            if is_first || self.random.chance(1, 12) || !shared.created[0] {
+                return self.create(shared, topic);
+            }
+        }
+        if self.is_stale || self.random.chance(1, 64) {
+            return self.ask_metadata();
+        }
+        if shared.is_final {
+            return self.choose_final(shared);
+        }
+        if !self.random.chance(self.workload.busy_percent, 100) {
+            return Action::Sleep { us: self.random.between(1_000, self.workload.think_us_max) };
+        }
+        let keys: Vec<Key> = self.leaders.keys().copied().collect();
+        if keys.is_empty() {
+            self.is_stale = true;
+            return Action::Sleep { us: 50_000 };
+        }
+        let key = keys[usize::try_from(self.random.below(u64::try_from(keys.len()).expect("small"))).expect("an index")];
+        let dice = self.random.below(100);
+        if dice < self.workload.produce_percent {
+            self.produce(shared, key)
+        } else if dice < self.workload.produce_percent + self.workload.fetch_percent {
+            self.fetch(key)
+        } else {
+            self.offsets(shared, key)
+        }
+    }
+
+    fn choose_final(&mut self, shared: &mut Shared) -> Action {
+        if self.id != 0 {
+            return Action::Done;
+        }
+        if self.to_prove.is_none() {
+            let all: Vec<Key> = shared
+                .topics
+                .iter()
+                .enumerate()
+                .flat_map(|(topic, plan)| (0..plan.partitions).map(move |partition| Key { topic, partition }))
+                .collect();
+            self.to_read = all.iter().map(|key| (*key, 0)).collect();
+            self.to_prove = Some(all);
+            self.again.clear();
+        }
+        if let Some(key) = self.to_prove.as_ref().and_then(|list| list.first().copied()) {
+            if !self.leaders.contains_key(&key) {
+                self.is_stale = true;
+                return Action::Sleep { us: 20_000 };
+            }
+            let batch = self.batch(shared, key, 1, -1);
+            return self.produce_batches(shared, vec![batch], -1);
+        }
+        let Some((key, position)) = self.to_read.iter().next().map(|(k, p)| (*k, *p)) else { return Action::Done };
+        if !self.leaders.contains_key(&key) {
+            self.is_stale = true;
+            return Action::Sleep { us: 20_000 };
+        }
+        self.fetch_from(vec![(key, position)], 1 << 20)
+    }
+
+    fn broker_of(&mut self, key: Key) -> usize {
+        let known = self.leaders.get(&key).and_then(|seen| usize::try_from(seen.leader).ok());
+        known.filter(|b| *b < self.brokers).unwrap_or_else(|| {
+            self.is_stale = true;
+            self.any_broker()
+        })
+    }
+
+    fn any_broker(&mut self) -> usize {
+        usize::try_from(self.random.below(u64::try_from(self.brokers).expect("few"))).expect("an index")
+    }
+
+    fn correlation(&mut self) -> i32 {
+        self.correlation += 1;
+        self.correlation
+    }
+
+    fn version(&mut self, low: i16, high: i16) -> i16 {
+        let span = u64::try_from(high - low + 1).expect("ordered");
+        low + i16::try_from(self.random.below(span)).expect("small")
+    }
+
+    fn ask_metadata(&mut self) -> Action {
+        let version = self.version(10, 13);
+        let correlation = self.correlation();
+        self.doing = Doing::Metadata { version };
+        Action::Ask {
+            broker: self.any_broker(),
+            frame: wire::metadata(version, correlation),
+            note: Note::Other,
+            wait_us: 1_500_000,
+        }
+    }
+
+    fn create(&mut self, shared: &mut Shared, topic: usize) -> Action {
+        let version = self.version(2, 7);
+        let correlation = self.correlation();
+        let plan = &shared.topics[topic];
+        let replicas = i16::try_from(plan.replicas).expect("few");
+        let frame = wire::create_topic(&plan.name, plan.partitions, replicas, &plan.configs, version, correlation);
+        self.doing = Doing::Create { topic, version };
+        self.last_trouble = format!("no answer to CreateTopics of {}", shared.topics[topic].name);
+        Action::Ask { broker: self.any_broker(), frame, note: Note::Other, wait_us: 3_000_000 }
+    }
+
+    fn batch(&mut self, shared: &mut Shared, key: Key, count: u64, acks: i16) -> Batch {
+        let values: Vec<u64> = (0..count).map(|_| shared.history.new_value(key)).collect();
+        let size = usize::try_from(self.random.between(8, self.workload.value_bytes_max)).expect("small");
+        let timestamp = 1_767_225_600_000 + i64::try_from(values.first().copied().unwrap_or(0)).expect("small");
+        let bytes = batch::build(&values, timestamp, size);
+        Batch { key, values, bytes, acks }
+    }
+
+    fn produce(&mut self, shared: &mut Shared, key: Key) -> Action {
+        if let Some(batch) = self.again.pop_front() {
+            shared.counters.retries += 1;
+            let acks = batch.acks;
+            return self.produce_batches(shared, vec![batch], acks);
+        }
+        let acks = match self.random.below(100) {
+            dice if dice < self.workload.acks_none_percent => 0,
+            dice if dice < self.workload.acks_none_percent + self.workload.acks_leader_percent => 1,
+            _ => -1,
+        };
+        let leader = self.broker_of(key);
+        let mut keys = vec![key];
+        if self.random.chance(1, 3) {
+            let same: Vec<Key> = self
+                .leaders
+                .iter()
+                .filter(|(k, seen)| **k != key && usize::try_from(seen.leader) == Ok(leader))
+                .map(|(k, _)| *k)
+                .take(2)
+                .collect();
+            keys.extend(same);
+        }
+        let mut batches = Vec::new();
+        for key in keys {
+            let count = self.random.between(1, self.workload.batch_values_max);
+            batches.push(self.batch(shared, key, count, acks));
+        }
+        self.produce_batches(shared, batches, acks)
+    }
+
+    fn produce_batches(&mut self, shared: &mut Shared, batches: Vec<Batch>, acks: i16) -> Action {
+        let broker = self.broker_of(batches[0].key);
+        let version = self.version(3, 13);
+        let correlation = self.correlation();
+        let mut asked = Vec::new();
+        let mut parts = Vec::new();
+        for batch in &batches {
+            for value in &batch.values {
+                shared.history.sending(*value);
+            }
+            let plan = &shared.topics[batch.key.topic];
+            let id = self.leaders.get(&batch.key).map(|seen| seen.id).unwrap_or_default();
+            asked.push(Asked {
+                topic: plan.name.clone(),
+                id,
+                partition: batch.key.partition,
+                replicas: plan.replicas,
+                crc: batch::crc_of(&batch.bytes),
+            });
+            parts.push(ProducePart { topic: plan.name.clone(), id, partition: batch.key.partition, batch: batch.bytes.clone() });
+        }
+        let frame = wire::produce(&parts, acks, 2_000, version, correlation);
+        if acks == 0 {
+            return Action::Tell { broker, frame };
+        }
+        let note = if acks == -1 { Note::ProduceAll { version, asked } } else { Note::Other };
+        self.doing = Doing::Produce { batches, acks, version };
+        Action::Ask { broker, frame, note, wait_us: self.workload.patience_us }
+    }
+
+    fn fetch(&mut self, key: Key) -> Action {
+        let position = self.positions.get(&key).copied().unwrap_or(0);
+        let leader = self.leaders.get(&key).map(|seen| seen.leader);
+        let mut keys = vec![(key, position)];
+        if self.random.chance(1, 3) {
+            let other = self.leaders.iter().find(|(k, seen)| **k != key && Some(seen.leader) == leader).map(|(k, _)| *k);
+            keys.extend(other.map(|k| (k, self.positions.get(&k).copied().unwrap_or(0))));
+        }
+        let bytes = i32::try_from(self.random.between(100, 20_000)).expect("small");
+        self.fetch_from(keys, bytes)
+    }
+
+    fn fetch_from(&mut self, keys: Vec<(Key, i64)>, bytes_max: i32) -> Action {
+        let broker = self.broker_of(keys[0].0);
+        let version = self.version(4, 17);
+        let correlation = self.correlation();
+        let has_epoch = version >= 9 && self.random.chance(1, 2);
+        let mut parts = Vec::new();
+        for (key, offset) in &keys {
+            let Some(seen) = self.leaders.get(key) else { continue };
+            parts.push(FetchPart {
+                topic: seen.topic.clone(),
+                id: seen.id,
+                partition: key.partition,
+                offset: *offset,
+                epoch: if has_epoch { seen.epoch } else { -1 },
+                bytes_max,
+            });
+        }
+        let wait_ms = i32::try_from(self.random.below(300)).expect("small");
+        let frame = wire::fetch(&parts, wait_ms, version, correlation);
+        self.doing = Doing::Fetch { keys, version };
+        Action::Ask { broker, frame, note: Note::Other, wait_us: 1_500_000 }
+    }
+
+    fn offsets(&mut self, shared: &Shared, key: Key) -> Action {
+        let broker = self.broker_of(key);
+        let version = self.version(1, 10);
+        let is_end = self.random.chance(3, 4);
+        let correlation = self.correlation();
+        let topic = &shared.topics[key.topic].name;
+        let frame = wire::list_offsets(topic, key.partition, if is_end { -1 } else { -2 }, version, correlation);
+        let floor = self.positions.get(&key).copied().unwrap_or(0);
+        self.doing = Doing::Offsets { key, version, is_end, floor };
+        Action::Ask { broker, frame, note: Note::Other, wait_us: 1_500_000 }
+    }
+
+    // ---- what came ----
+
+    fn lost(&mut self, shared: &mut Shared, doing: Doing) {
+        self.is_stale = true;
+        match doing {
+            Doing::Produce { batches, .. } => {
+                self.last_trouble = format!("no answer to Produce to {:?}", batches.first().map(|b| b.key));
+                for batch in batches {
+                    self.unknown(shared, batch);
+                }
+            }
+            Doing::Fetch { keys, .. } => self.last_trouble = format!("no answer to Fetch of {keys:?}"),
+            Doing::Metadata { .. } => self.last_trouble = "no answer to Metadata".into(),
+            Doing::Create { topic, .. } => self.last_trouble = format!("no answer to CreateTopics of topic {topic}"),
+            Doing::Offsets { key, .. } => self.last_trouble = format!("no answer to ListOffsets of {key:?}"),
+            Doing::Nothing => {}
+        }
+    }
+
+    /// Whether the batch was stored is not known: it may be sent again, later, in any order with others.
+    fn unknown(&mut self, shared: &mut Shared, batch: Batch) {
+        shared.counters.unknown += 1;
+        if self.again.len() < 4 && self.random.chance(1, 2) {
+            self.again.push_back(batch);
+        }
+    }
+
+    fn replied(&mut self, shared: &mut Shared, doing: Doing, frame: Bytes) -> Result<(), Breach> {
+        let malformed =
+            |what: &str| Breach { check: "codec", what: format!("A response is well formed, but one to {what} is not.") };
+        match doing {
+            Doing::Nothing => breach("codec", "A response answers a request, but one came unasked.".into()),
+            Doing::Metadata { version } => {
+                let seen = wire::metadata_answer(frame, version).map_err(|_| malformed("Metadata"))?;
+                self.learn(shared, seen);
+                Ok(())
+            }
+            Doing::Create { topic, version } => {
+                let answer = wire::create_topic_answer(frame, version).map_err(|_| malformed("CreateTopics"))?;
+                match answer {
+                    Some(error::NONE | error::TOPIC_ALREADY_EXISTS) => {
+                        shared.created[topic] = true;
+                        shared.counters.topics += 1;
+                        self.is_stale = true;
+                    }
+                    other => self.last_trouble = format!("CreateTopics of topic {topic} answered {other:?}"),
+                }
+                Ok(())
+            }
+            Doing::Produce { batches, acks, version } => {
+                let answers = wire::produce_answers(frame, version).map_err(|_| malformed("Produce"))?;
+                self.produced(shared, batches, acks, &answers)
+            }
+            Doing::Fetch { keys, version } => {
+                let (error, answers) = wire::fetch_answers(frame, version).map_err(|_| malformed("Fetch"))?;
+                if error != error::NONE {
+                    self.is_stale = true;
+                    self.last_trouble = format!("Fetch answered error {error}");
+                    return Ok(());
+                }
+                self.fetched(shared, &keys, answers)
+            }
+            Doing::Offsets { key, version, is_end, floor } => {
+                let answer = wire::list_offsets_answer(frame, version).map_err(|_| malformed("ListOffsets"))?;
+                match answer {
+                    Some((error::NONE, offset)) if !is_end && offset != 0 => breach(
+                        "list-offsets",
+                        format!("The earliest offset of a log that was never shortened is 0, but {key:?} said {offset}."),
+                    ),
+                    Some((error::NONE, offset)) if is_end && offset < 0 => breach(
+                        "list-offsets",
+                        format!("The latest offset is 0 or more, but {key:?} said {offset} (this client stood at {floor})."),
+                    ),
+                    Some((error::NONE, _)) => Ok(()),
+                    other => {
+                        self.is_stale = true;
+                        self.last_trouble = format!("ListOffsets of {key:?} answered {other:?}");
+                        Ok(())
+                    }
+                }
+            }
+        }
+    }
+
+    fn learn(&mut self, shared: &Shared, seen: Vec<PartitionSeen>) {
+        self.is_stale = false;
+        for partition in seen {
+            let Some(topic) = shared.topics.iter().position(|plan| plan.name == partition.topic) else { continue };
+            let key = Key { topic, partition: partition.partition };
+            if partition.leader < 0 || partition.error == error::LEADER_NOT_AVAILABLE {
+                self.last_trouble = format!("Metadata knows no leader of {key:?}");
+            }
+            // What an earlier answer of another broker said may be newer.
+            if self.leaders.get(&key).is_none_or(|known| known.epoch <= partition.epoch || known.id != partition.id) {
+                self.leaders.insert(key, partition);
+            }
+        }
+    }
+
+    fn produced(
+        &mut self,
+        shared: &mut Shared,
+        batches: Vec<Batch>,
+        acks: i16,
+        answers: &[wire::ProduceAnswer],
+    ) -> Result<(), Breach> {
+        for batch in batches {
+            let plan = &shared.topics[batch.key.topic];
+            let id = self.leaders.get(&batch.key).map(|seen| seen.id).unwrap_or_default();
+            let answer = answers
+                .iter()
+                .find(|a| a.partition == batch.key.partition && (a.topic == plan.name || (a.topic.is_empty() && a.id == id)));
+            let Some(answer) = answer else {
+                return breach("codec", format!("A response names every partition asked, but {:?} is missing.", batch.key));
+            };
+            if answer.error == error::NONE {
+                if acks == -1 {
+                    shared.counters.acked += 1;
+                    for (n, value) in batch.values.iter().enumerate() {
+                        shared.history.acked(*value, answer.base_offset + i64::try_from(n).expect("small"))?;
+                    }
+                    if let Some(list) = &mut self.to_prove {
+                        list.retain(|key| *key != batch.key);
+                    }
+                } else {
+                    shared.counters.acked_leader += 1;
+                }
+            } else {
+                self.is_stale = true;
+                self.last_trouble = format!("Produce to {:?} answered error {}", batch.key, answer.error);
+                // Even NOT_LEADER_OR_FOLLOWER may come after the append: the leader stepped down while the request waited.
+                if answer.error != error::UNKNOWN_TOPIC_OR_PARTITION
+                    && answer.error != error::UNKNOWN_TOPIC_ID
+                    && answer.error != error::NOT_ENOUGH_REPLICAS
+                {
+                    self.unknown(shared, batch);
+                } else if answer.error == error::NOT_ENOUGH_REPLICAS {
+                    shared.counters.unknown += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn fetched(&mut self, shared: &mut Shared, keys: &[(Key, i64)], answers: Vec<wire::FetchAnswer>) -> Result<(), Breach> {
+        for answer in answers {
+            let found = keys.iter().find(|(key, _)| {
+                key.partition == answer.partition
+                    && self
+                        .leaders
+                        .get(key)
+                        .is_some_and(|seen| seen.topic == answer.topic || (answer.topic.is_empty() && seen.id == answer.id))
+            });
+            let Some((key, position)) = found.copied() else {
+                return breach(
+                    "codec",
+                    format!("A response names what was asked, but {}-{} was not.", answer.topic, answer.partition),
+                );
+            };
+            if answer.error != error::NONE {
+                self.is_stale = true;
+                self.last_trouble = format!("Fetch of {key:?} at {position} answered error {}", answer.error);
+                if answer.error == error::OFFSET_OUT_OF_RANGE {
+                    // A deposed leader that does not know it yet may have less; the next one has all that was read.
+                    self.last_trouble.push_str(" (out of range)");
+                }
+                continue;
+            }
+            let records = match answer.records {
+                Ok(records) => records,
+                Err(what) => return breach("codec", format!("A consumer can read what it is sent, but in {key:?}: {what}.")),
+            };
+            if let Some(last) = records.last()
+                && last.offset >= answer.high_watermark
+            {
+                return breach(
+                    "dirty-read",
+                    format!(
+                        "Only what is committed is read, but offset {} of {key:?} came with high watermark {}.",
+                        last.offset, answer.high_watermark
+                    ),
+                );
+            }
+            let next = shared.history.read(self.id, key, position, &records)?;
+            if let Some(place) = self.to_read.get_mut(&key) {
+                *place = next;
+                if next >= answer.high_watermark && next >= shared.history.known_end(key) {
+                    self.to_read.remove(&key);
+                }
+            } else {
+                self.positions.insert(key, next);
+            }
+            // Now and then a consumer starts over, as a fresh one would.
+            if next > 0 && self.random.chance(1, 60) && !shared.is_final {
+                self.positions.insert(key, 0);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,317 @@
+//! What a seed expands to: a cluster, a workload and a list of faults with their times.
+//!
+//! Swarm: every fault class is off in half of the seeds, every rate and every setting is drawn, because one fixed profile explores one
+//! point a thousand times. A quarter of the seeds are duels: elections without pre-vote and check-quorum, with timeouts as long as
+//! a frame takes, crashes at the moment a promise is made and restarts faster than the network; bugs of promises made
+//! too early are found there and nowhere else (`simulation.md` section 5.3).
+
+use crate::dice::{Draw, Stream, draw};
+use crate::disk::{CrashKind, DiskSettings};
+use crate::network::NetSettings;
+use crate::shape::Shape;
+use crate::workload::{TopicPlan, Workload};
+use ottla_core::broker::RaftSettings;
+use std::fmt;
+
+/// Something bad that happens at a time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Fault {
+    /// When, simulated microseconds.
+    pub(crate) at: u64,
+    /// What.
+    pub(crate) kind: FaultKind,
+}
+
+/// Something bad.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum FaultKind {
+    Crash {
+        node: usize,
+        kind: CrashKind,
+        down_us: u64,
+    },
+    CrashAll {
+        kind: CrashKind,
+        down_us: u64,
+    },
+    /// Whoever leads some partition at that moment.
+    CrashLeader {
+        pick: u64,
+        kind: CrashKind,
+        down_us: u64,
+    },
+    Pause {
+        node: usize,
+        us: u64,
+    },
+    PauseLeader {
+        pick: u64,
+        us: u64,
+    },
+    CutOneWay {
+        from: usize,
+        to: usize,
+        us: u64,
+    },
+    CutLink {
+        a: usize,
+        b: usize,
+        us: u64,
+    },
+    Isolate {
+        node: usize,
+        us: u64,
+    },
+    IsolateLeader {
+        pick: u64,
+        us: u64,
+    },
+    Split {
+        side: Vec<usize>,
+        us: u64,
+    },
+    CutClient {
+        client: usize,
+        node: usize,
+        us: u64,
+    },
+    StepWall {
+        node: usize,
+        ms: i64,
+    },
+    SlowDisk {
+        node: usize,
+        us: u64,
+        extra_us: u64,
+    },
+    FailSync {
+        node: usize,
+    },
+}
+
+impl fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FaultKind::Crash { node, kind, down_us } => write!(f, "crash of broker {node} ({kind:?}, back after {down_us} us)"),
+            FaultKind::CrashAll { kind, down_us } => write!(f, "crash of all brokers ({kind:?}, back after up to {down_us} us)"),
+            FaultKind::CrashLeader { kind, down_us, .. } => write!(f, "crash of a leader ({kind:?}, back after {down_us} us)"),
+            FaultKind::Pause { node, us } => write!(f, "pause of broker {node} for {us} us"),
+            FaultKind::PauseLeader { us, .. } => write!(f, "pause of a leader for {us} us"),
+            FaultKind::CutOneWay { from, to, us } => write!(f, "frames from broker {from} to broker {to} are lost for {us} us"),
+            FaultKind::CutLink { a, b, us } => write!(f, "brokers {a} and {b} are apart for {us} us"),
+            FaultKind::Isolate { node, us } => write!(f, "broker {node} is apart from all others for {us} us"),
+            FaultKind::IsolateLeader { us, .. } => write!(f, "a leader is apart from all others for {us} us"),
+            FaultKind::Split { side, us } => write!(f, "brokers {side:?} are apart from the others for {us} us"),
+            FaultKind::CutClient { client, node, us } => write!(f, "client {client} and broker {node} are apart for {us} us"),
+            FaultKind::StepWall { node, ms } => write!(f, "the wall clock of broker {node} jumps by {ms} ms"),
+            FaultKind::SlowDisk { node, us, extra_us } => {
+                write!(f, "the disk of broker {node} takes up to {extra_us} us longer for {us} us")
+            }
+            FaultKind::FailSync { node } => write!(f, "the next sync of broker {node} fails"),
+        }
+    }
+}
+
+/// What a seed expands to.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    pub(crate) shape: Shape,
+    pub(crate) topics: Vec<TopicPlan>,
+    pub(crate) workload: Workload,
+    pub(crate) faults: Vec<Fault>,
+    /// When the world heals.
+    pub(crate) heal_at: u64,
+}
+
+const SECOND: u64 = 1_000_000;
+
+impl Plan {
+    /// The plan of a seed.
+    pub(crate) fn of(seed: u64) -> Plan {
+        let mut dice = draw(seed, Stream::Swarm, &[0]);
+        let is_duel = dice.below(4) == 0;
+        let brokers = if is_duel { *dice.pick(&[3, 3, 3, 5]) } else { *dice.pick(&[1, 3, 3, 3, 3, 3, 3, 5]) };
+        let clients = usize::try_from(dice.between(1, 6)).expect("small");
+        let heal_at = dice.between(8 * SECOND, 20 * SECOND);
+        let raft = if is_duel { duel_raft(&mut dice) } else { swarm_raft(&mut dice) };
+        let timeout_us = raft.tick_ms * 1000 * u64::try_from(raft.election_ticks).expect("small");
+        let shape = Shape {
+            brokers,
+            clients,
+            raft,
+            settings: settings(&mut dice),
+            net: net(&mut dice, is_duel, timeout_us),
+            disk: disk(&mut dice, is_duel),
+            has_exact_clocks: dice.below(2) == 0,
+            round_us_max: dice.log_between(5, 500),
+            crash_in_round_ppm: if dice.below(2) == 0 { dice.log_between(50, 2_000) } else { 0 },
+            crash_at_promise_ppm: if is_duel || dice.below(3) == 0 { dice.log_between(20_000, 250_000) } else { 0 },
+            restart_us: if is_duel { (500, 3_000) } else { (1_000, dice.log_between(10_000, 3 * SECOND)) },
+            mutant: ottla_core::mutant::Mutant::None,
+        };
+        let topics = topics(&mut dice, brokers);
+        let workload = Workload::of(&mut dice);
+        let faults = faults(seed, brokers, clients, heal_at);
+        Plan { shape, topics, workload, faults, heal_at }
+    }
+}
+
+fn settings(dice: &mut Draw) -> Vec<(String, String)> {
+    let mut settings = Vec::new();
+    if dice.below(3) == 0 {
+        settings.push(("min.insync.replicas".to_string(), "2".to_string()));
+    }
+    settings
+}
+
+fn swarm_raft(dice: &mut Draw) -> RaftSettings {
+    let election_ticks = dice.between(3, 20);
+    RaftSettings {
+        tick_ms: dice.log_between(15, 120),
+        election_ticks: usize::try_from(election_ticks).expect("small"),
+        heartbeat_ticks: usize::try_from(dice.between(1, (election_ticks / 3).max(1))).expect("small"),
+        pre_vote: dice.below(4) != 0,
+        check_quorum: dice.below(4) != 0,
+        inflight_max: usize::try_from(dice.log_between(1, 64)).expect("small"),
+        message_bytes_max: usize::try_from(dice.log_between(64, 64 * 1024)).expect("small"),
+        tail_bytes_max: usize::try_from(dice.log_between(128, 64 * 1024)).expect("small"),
+        meta_bytes_max: dice.log_between(512, 64 * 1024),
+    }
+}
+
+fn duel_raft(dice: &mut Draw) -> RaftSettings {
+    RaftSettings {
+        tick_ms: dice.between(10, 30),
+        election_ticks: usize::try_from(dice.between(2, 4)).expect("small"),
+        heartbeat_ticks: 1,
+        pre_vote: false,
+        check_quorum: false,
+        ..swarm_raft(dice)
+    }
+}
+
+fn net(dice: &mut Draw, is_duel: bool, timeout_us: u64) -> NetSettings {
+    let delay_us_max = if is_duel { dice.between(timeout_us / 4, timeout_us) } else { dice.log_between(200, 20_000) };
+    NetSettings {
+        delay_us_min: dice.between(20, 200),
+        delay_us_max,
+        late_ppm: if dice.below(2) == 0 { dice.log_between(100, 20_000) } else { 0 },
+        late_us_max: dice.log_between(10_000, 3 * SECOND),
+        loss_ppm: if dice.below(2) == 0 { dice.log_between(100, 100_000) } else { 0 },
+        duplicate_ppm: if dice.below(2) == 0 { dice.log_between(100, 50_000) } else { 0 },
+    }
+}
+
+fn disk(dice: &mut Draw, is_duel: bool) -> DiskSettings {
+    let sync_us_max = if is_duel { dice.log_between(2_000, 40_000) } else { dice.log_between(500, 30_000) };
+    DiskSettings {
+        write_us_min: 5,
+        write_us_max: dice.log_between(20, 5_000),
+        sync_us_min: 50,
+        sync_us_max,
+        stall_ppm: if dice.below(3) == 0 { dice.log_between(50, 5_000) } else { 0 },
+        stall_us_max: dice.log_between(50_000, 3 * SECOND),
+        sync_failure_ppm: if dice.below(4) == 0 { dice.log_between(5, 500) } else { 0 },
+    }
+}
+
+fn topics(dice: &mut Draw, brokers: usize) -> Vec<TopicPlan> {
+    let count = dice.between(1, 3);
+    (0..count)
+        .map(|n| {
+            let replicas = if brokers == 1 { 1 } else { *dice.pick(&[1, 3, 3, 3, brokers, 2]) };
+            let mut configs = Vec::new();
+            if replicas >= 3 && dice.below(2) == 0 {
+                configs.push(("min.insync.replicas".to_string(), "2".to_string()));
+            }
+            if dice.below(3) == 0 {
+                // Below Kafka's own minimum the broker refuses; 1 MiB is the least.
+                configs.push(("segment.bytes".to_string(), "1048576".to_string()));
+            }
+            TopicPlan { name: format!("t{n}"), partitions: i32::try_from(dice.between(1, 3)).expect("small"), replicas, configs }
+        })
+        .collect()
+}
+
+fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    let mut pick = draw(seed, Stream::Faults, &[0]);
+    // One class per number; appended, never renumbered.
+    for class in 0..12_u64 {
+        if pick.below(2) == 0 {
+            continue;
+        }
+        let mut dice = draw(seed, Stream::Faults, &[1, class]);
+        let count = dice.log_between(1, 8);
+        for n in 0..count {
+            let mut dice = draw(seed, Stream::Faults, &[2, class, n]);
+            let at = dice.between(300_000, heal_at - 300_000);
+            let node = index(&mut dice, brokers);
+            let other = (node + 1 + index(&mut dice, brokers.saturating_sub(1).max(1))) % brokers;
+            let us = dice.log_between(20_000, 6 * SECOND);
+            let kind = if dice.below(3) == 0 { CrashKind::Kill } else { CrashKind::PowerCut };
+            let down_us = if dice.below(3) == 0 { dice.between(500, 3_000) } else { dice.log_between(3_000, 4 * SECOND) };
+            let fault = match class {
+                0 => FaultKind::Crash { node, kind, down_us },
+                1 if n < 2 => FaultKind::CrashAll { kind, down_us },
+                2 => FaultKind::CrashLeader { pick: dice.next(), kind, down_us },
+                3 => FaultKind::Pause { node, us },
+                4 => FaultKind::PauseLeader { pick: dice.next(), us },
+                5 if brokers > 1 => FaultKind::CutOneWay { from: node, to: other, us },
+                6 if brokers > 1 => FaultKind::CutLink { a: node, b: other, us },
+                7 if brokers > 1 => FaultKind::IsolateLeader { pick: dice.next(), us },
+                8 if brokers > 1 => split(&mut dice, brokers, node, us),
+                9 => FaultKind::CutClient { client: index(&mut dice, clients), node, us },
+                10 => {
+                    let ms = i64::try_from(dice.log_between(10, 7_200_000)).expect("hours");
+                    FaultKind::StepWall { node, ms: if dice.below(2) == 0 { ms } else { -ms } }
+                }
+                11 if dice.below(3) == 0 => FaultKind::FailSync { node },
+                _ => FaultKind::SlowDisk { node, us, extra_us: dice.log_between(1_000, 500_000) },
+            };
+            faults.push(Fault { at, kind: fault });
+        }
+    }
+    faults.sort_by_key(|fault| fault.at);
+    faults
+}
+
+fn split(dice: &mut Draw, brokers: usize, node: usize, us: u64) -> FaultKind {
+    if dice.below(2) == 0 {
+        return FaultKind::Isolate { node, us };
+    }
+    let side: Vec<usize> = (0..brokers).filter(|_| dice.below(2) == 0).collect();
+    FaultKind::Split { side, us }
+}
+
+fn index(dice: &mut Draw, count: usize) -> usize {
+    usize::try_from(dice.below(u64::try_from(count).expect("small"))).expect("an index")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_differ_and_every_fault_class_occurs() {
+        let mut words = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let plan = Plan::of(seed);
+            assert!(plan.faults.windows(2).all(|w| w[0].at <= w[1].at));
+            assert!(plan.shape.raft.heartbeat_ticks < plan.shape.raft.election_ticks);
+            for fault in &plan.faults {
+                words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
+            }
+        }
+        assert!(words.len() >= 13, "{words:?}");
+    }
+
+    trait Text {
+        fn to_owned_text(&self) -> String;
+    }
+    impl<T> Text for std::mem::Discriminant<T> {
+        fn to_owned_text(&self) -> String {
+            format!("{self:?}")
+        }
+    }
+}
