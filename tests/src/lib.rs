@@ -6,6 +6,5 @@
 
 #![forbid(unsafe_code)]
 
-pub mod bare;
 pub mod story;
 pub mod tidy;

@@ -1,3 +1,18 @@
-//! The log of one group: segments of plain Kafka v2 batches, sparse index, epoch table, tail cache, recovery.
+//! The log of one group: segments of plain Kafka v2 batches, sparse index, epoch table, tail cache; the meta log of a broker; and the
+//! recovery of both. Everything here is a state machine over I/O values and knows neither raft's types nor who asks.
+mod batch;
+mod epochs;
 mod group_log;
+mod meta_log;
+mod meta_state;
+mod scan;
+mod segment;
+mod tail;
+pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
+#[cfg(test)]
+pub(crate) use batch::{crc32c, test_batch};
+pub(crate) use group_log::{Cut, FetchPlan, Write, walk_run};
 pub use group_log::{GroupLog, ReadPlan, RecordRun};
+pub(crate) use meta_log::{MetaFault, MetaLog, read_meta_file};
+pub(crate) use meta_state::{MetaRecord, MetaState};
+pub(crate) use scan::{GroupScan, ScanStep, Scanned};

@@ -1,30 +1,216 @@
-//! Rebuilds the replication engine from its disk, as values.
+//! Rebuilds the replication engine from its disk, as values: the newest meta file that counts, then every group's segments.
+//!
+//! Performs nothing. What has to be repaired (torn tails, open cuts, left-over files) leaves with the first outputs, and no group says or
+//! accepts anything before its repairs and a fresh checkpoint of the meta log are durable: what a killed process left in the page cache
+//! is not counted as persisted until it was fsynced.
+
+use super::group::Start;
 use super::{Replicas, ReplicasConfig};
 use crate::broker::RecoveryStep;
-use crate::disk::Inventory;
+use crate::disk::{DiskAction, FileName, Inventory};
+use crate::error::Fatal;
+use crate::ids::GroupId;
+use crate::log::{GroupScan, MetaFault, MetaLog, MetaState, ScanStep, Scanned, read_meta_file};
 use crate::output::Outputs;
 use crate::time::Now;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bytes of one read.
+const CHUNK_BYTES: u64 = 1024 * 1024;
+
+#[derive(Debug)]
+enum Stage {
+    /// Reads meta files, newest first; the number is that of the one being read in `meta_files`.
+    Meta {
+        at: usize,
+        read: BytesMut,
+    },
+    /// Scans groups.
+    Groups,
+    Done,
+    Halt(Fatal),
+}
 
 /// Reads the meta log and all segments: poll, read, tell, until done.
 #[derive(Debug)]
-pub struct ReplicasRecovery {}
+pub struct ReplicasRecovery {
+    config: ReplicasConfig,
+    inventory: Inventory,
+    /// Number and length, newest first.
+    meta_files: Vec<(u32, u64)>,
+    stage: Stage,
+    state: MetaState,
+    /// Groups to scan.
+    queue: VecDeque<GroupId>,
+    scan: Option<(GroupId, GroupScan)>,
+    scanned: BTreeMap<GroupId, Scanned>,
+}
 
 impl ReplicasRecovery {
     /// Starts with what is on the disk.
-    pub fn new(_config: ReplicasConfig, _inventory: Inventory) -> ReplicasRecovery {
-        unimplemented!()
+    #[must_use]
+    pub fn new(config: ReplicasConfig, inventory: Inventory) -> ReplicasRecovery {
+        let mut meta_files: Vec<(u32, u64)> = inventory
+            .files
+            .iter()
+            .filter_map(|(file, length)| match file {
+                FileName::Meta(number) => Some((*number, *length)),
+                FileName::Segment { .. } => None,
+            })
+            .collect();
+        meta_files.sort_unstable_by(|a, b| b.cmp(a));
+        ReplicasRecovery {
+            config,
+            inventory,
+            meta_files,
+            stage: Stage::Meta { at: 0, read: BytesMut::new() },
+            state: MetaState::default(),
+            queue: VecDeque::new(),
+            scan: None,
+            scanned: BTreeMap::new(),
+        }
     }
+
     /// What to do next.
     pub fn poll(&mut self) -> RecoveryStep {
-        unimplemented!()
+        loop {
+            match &mut self.stage {
+                Stage::Done => return RecoveryStep::Done,
+                Stage::Halt(fatal) => return RecoveryStep::Halt(fatal.clone()),
+                Stage::Meta { at, read } => {
+                    let Some((number, length)) = self.meta_files.get(*at).copied() else {
+                        self.begin_groups();
+                        continue;
+                    };
+                    let have = read.len() as u64;
+                    if have < length {
+                        let length = u32::try_from((length - have).min(CHUNK_BYTES)).expect("a chunk is small");
+                        return RecoveryStep::Read { file: FileName::Meta(number), position: have, length };
+                    }
+                    let bytes = core::mem::take(read).freeze();
+                    match read_meta_file(number, &bytes) {
+                        Ok(state) => {
+                            self.state = state;
+                            self.begin_groups();
+                        }
+                        Err(MetaFault::Unfinished) => *at += 1,
+                        Err(MetaFault::Corrupt(what)) => self.stage = Stage::Halt(Fatal::Corrupt(what)),
+                    }
+                }
+                Stage::Groups => {
+                    let Some((group, scan)) = &mut self.scan else {
+                        self.next_group();
+                        continue;
+                    };
+                    match scan.poll() {
+                        ScanStep::Read { file, position, length } => return RecoveryStep::Read { file, position, length },
+                        ScanStep::Corrupt(what) => self.stage = Stage::Halt(Fatal::Corrupt(what)),
+                        ScanStep::Done => {
+                            let group = *group;
+                            let (_, scan) = self.scan.take().expect("it was just polled");
+                            self.scanned.insert(group, scan.finish());
+                        }
+                    }
+                }
+            }
+        }
     }
+
+    fn begin_groups(&mut self) {
+        let stranger = self.inventory.files.iter().find(|(file, length)| match file {
+            FileName::Meta(_) => false,
+            FileName::Segment { group, .. } => {
+                *length > 0 && !self.state.groups.contains_key(group) && !self.state.removed.contains(group)
+            }
+        });
+        self.stage = match stranger {
+            // Entries are written after the record of their group is durable.
+            Some((file, _)) => Stage::Halt(Fatal::Corrupt(format!(
+                "{file:?} has entries, but the meta log does not know its group: meta files are missing or belong to another broker"
+            ))),
+            None => Stage::Groups,
+        };
+        self.queue = self.state.groups.keys().copied().collect();
+    }
+
+    fn next_group(&mut self) {
+        match self.queue.pop_front() {
+            None => self.stage = Stage::Done,
+            Some(group) => {
+                let meta = &self.state.groups[&group];
+                let low = self.inventory.files.partition_point(|(file, _)| match file {
+                    FileName::Meta(_) => true,
+                    FileName::Segment { group: owner, .. } => *owner < group,
+                });
+                let files = &self.inventory.files[low..];
+                let high = files.partition_point(|(file, _)| match file {
+                    FileName::Meta(_) => true,
+                    FileName::Segment { group: owner, .. } => *owner <= group,
+                });
+                let scan =
+                    GroupScan::new(group, meta, &files[..high], self.config.segment_bytes_max, self.config.raft.tail_bytes_max);
+                self.scan = Some((group, scan));
+            }
+        }
+    }
+
     /// What the last read found.
-    pub fn read_done(&mut self, _data: Bytes) {
-        unimplemented!()
+    pub fn read_done(&mut self, data: Bytes) {
+        match &mut self.stage {
+            Stage::Meta { read, .. } => read.extend_from_slice(&data),
+            Stage::Groups => {
+                let (_, scan) = self.scan.as_mut().expect("only an open scan reads");
+                scan.read_done(data);
+            }
+            Stage::Done | Stage::Halt(_) => unreachable!("nothing was asked for"),
+        }
     }
+
     /// The engine, after [`RecoveryStep::Done`]. The controller group is born here on an empty disk.
-    pub fn finish(self, _now: Now, _out: &mut Outputs) -> Replicas {
-        unimplemented!()
+    pub fn finish(self, now: Now, out: &mut Outputs) -> Replicas {
+        assert!(matches!(self.stage, Stage::Done), "recovery is finished after it is done");
+        let newest = self.meta_files.first().map_or(0, |(number, _)| *number);
+        let old = self.meta_files.iter().map(|(number, _)| FileName::Meta(*number)).collect();
+        let meta = MetaLog::new(self.state.clone(), newest + 1, old, self.config.seed, self.config.raft.meta_bytes_max);
+        let mut replicas = Replicas::new(now, self.config.clone(), meta);
+        for group in &self.inventory.groups {
+            // A folder that the meta log does not know stays: it is empty, and its group may be about to be created again.
+            if self.state.removed.contains(group) {
+                replicas.tidy(DiskAction::RemoveGroup { group: *group }, out);
+            }
+        }
+        for (group, scanned) in self.scanned {
+            let meta = &self.state.groups[&group];
+            let mut repairs = vec![DiskAction::CreateGroup { group, label: meta.label.clone() }];
+            repairs.extend(scanned.truncate.into_iter().map(|(file, length)| DiskAction::Truncate { file, length }));
+            if !scanned.remove.is_empty() {
+                repairs.push(DiskAction::Remove { files: scanned.remove });
+            }
+            let operations = repairs.len();
+            for action in repairs {
+                replicas.repair(group, action, out);
+            }
+            let start = Start {
+                log: scanned.log,
+                term: meta.term,
+                vote: meta.vote,
+                commit: meta.commit,
+                voters: meta.voters.clone(),
+                commands: scanned.commands,
+                producers: scanned.producers,
+                cuts: meta.cuts.iter().map(|(number, _)| *number).collect(),
+                operations,
+                round: 1,
+                campaign: false,
+            };
+            replicas.add(group, start);
+        }
+        if self.state.groups.is_empty() && self.state.removed.is_empty() {
+            let voters = self.config.voters.clone();
+            let campaign = voters.first() == Some(&self.config.broker);
+            replicas.create(now, GroupId::CONTROLLER, "__cluster_metadata-0".to_owned(), &voters, campaign, out);
+        }
+        replicas
     }
 }

@@ -1,0 +1,208 @@
+//! What a broker must remember of its groups beside their entries: membership, term and vote, how far the log was durable, cuts that
+//! are under way. The state is the fold of the records of the meta log.
+//!
+//! A *cut* (conflict truncation, Raft section 5.3) is the one operation that is not an append. Its record is durable before a file is
+//! touched, and it is closed when the files are cut; nothing that was appended after a cut is acknowledged before the cut is closed for
+//! good. So a cut that is found open at start may be made again: it can only drop what nobody was told about. A closed one must
+//! never be made again.
+
+use crate::ids::{BrokerId, GroupId, Index, Term};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One record. Little-endian: kind u8, then the fields in the order of their declaration; ids u64 or i32, strings and lists with a
+/// u16 count in front.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MetaRecord {
+    /// Kind 1: this broker became a replica.
+    Created { group: GroupId, label: String, voters: Vec<BrokerId> },
+    /// Kind 2: it is in `term` and voted for `vote` (-1: nobody).
+    Vote { group: GroupId, term: Term, vote: Option<BrokerId> },
+    /// Kind 3: entries up to `durable` are fsynced, those up to `commit` committed. Written lazily.
+    Mark { group: GroupId, durable: Index, commit: Index },
+    /// Kind 4: the replica is gone for ever.
+    Removed { group: GroupId },
+    /// Kind 5: cut `number` will drop the entries from `from` on.
+    CutOpened { group: GroupId, number: u64, from: Index },
+    /// Kind 6: it did, and must not again.
+    CutClosed { group: GroupId, number: u64 },
+}
+
+/// What is remembered of one group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupMeta {
+    pub label: String,
+    pub voters: Vec<BrokerId>,
+    pub term: Term,
+    pub vote: Option<BrokerId>,
+    pub durable: Index,
+    pub commit: Index,
+    /// Open cuts.
+    pub cuts: Vec<(u64, Index)>,
+}
+
+/// The fold of all records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct MetaState {
+    pub groups: BTreeMap<GroupId, GroupMeta>,
+    /// Group ids are never used again, so this is what keeps a replayed command from bringing one back.
+    pub removed: BTreeSet<GroupId>,
+}
+
+impl MetaState {
+    /// Folds one record in. A record of an unknown group is one of a removed group.
+    pub(crate) fn apply(&mut self, record: &MetaRecord) {
+        match record {
+            MetaRecord::Created { group, label, voters } => {
+                let meta = GroupMeta {
+                    label: label.clone(),
+                    voters: voters.clone(),
+                    term: Term::BIRTH,
+                    vote: None,
+                    durable: Index::BIRTH,
+                    commit: Index::BIRTH,
+                    cuts: Vec::new(),
+                };
+                self.groups.entry(*group).or_insert(meta);
+            }
+            MetaRecord::Removed { group } => {
+                self.groups.remove(group);
+                self.removed.insert(*group);
+            }
+            MetaRecord::Vote { group, term, vote } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    assert!(*term >= meta.term, "terms never go back: {group} had {} and is told {term}", meta.term);
+                    meta.term = *term;
+                    meta.vote = *vote;
+                }
+            }
+            MetaRecord::Mark { group, durable, commit } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    meta.durable = *durable;
+                    meta.commit = *commit;
+                }
+            }
+            MetaRecord::CutOpened { group, number, from } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    meta.cuts.push((*number, *from));
+                    // What will be dropped need not be found again.
+                    meta.durable = meta.durable.min(Index(from.0 - 1));
+                }
+            }
+            MetaRecord::CutClosed { group, number } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    meta.cuts.retain(|(open, _)| open != number);
+                }
+            }
+        }
+    }
+
+    /// Records whose fold is this state.
+    pub(crate) fn checkpoint(&self) -> Vec<MetaRecord> {
+        let mut records = Vec::with_capacity(self.removed.len() + 3 * self.groups.len());
+        records.extend(self.removed.iter().map(|group| MetaRecord::Removed { group: *group }));
+        for (group, meta) in &self.groups {
+            let group = *group;
+            records.push(MetaRecord::Created { group, label: meta.label.clone(), voters: meta.voters.clone() });
+            records.push(MetaRecord::Vote { group, term: meta.term, vote: meta.vote });
+            // Cuts come before the mark: opening one lowers it.
+            records.extend(meta.cuts.iter().map(|(number, from)| MetaRecord::CutOpened { group, number: *number, from: *from }));
+            records.push(MetaRecord::Mark { group, durable: meta.durable, commit: meta.commit });
+        }
+        records
+    }
+}
+
+fn put_len(out: &mut BytesMut, length: usize) {
+    out.put_u16_le(u16::try_from(length).expect("labels and voter lists are short"));
+}
+
+fn broker(value: i32) -> Option<BrokerId> {
+    (value >= 0).then_some(BrokerId(value))
+}
+
+impl MetaRecord {
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        match self {
+            MetaRecord::Created { group, label, voters } => {
+                out.put_u8(1);
+                out.put_u64_le(group.0);
+                put_len(out, label.len());
+                out.put_slice(label.as_bytes());
+                put_len(out, voters.len());
+                for voter in voters {
+                    out.put_i32_le(voter.0);
+                }
+            }
+            MetaRecord::Vote { group, term, vote } => {
+                out.put_u8(2);
+                out.put_u64_le(group.0);
+                out.put_u64_le(term.0);
+                out.put_i32_le(vote.map_or(-1, |vote| vote.0));
+            }
+            MetaRecord::Mark { group, durable, commit } => {
+                out.put_u8(3);
+                out.put_u64_le(group.0);
+                out.put_u64_le(durable.0);
+                out.put_u64_le(commit.0);
+            }
+            MetaRecord::Removed { group } => {
+                out.put_u8(4);
+                out.put_u64_le(group.0);
+            }
+            MetaRecord::CutOpened { group, number, from } => {
+                out.put_u8(5);
+                out.put_u64_le(group.0);
+                out.put_u64_le(*number);
+                out.put_u64_le(from.0);
+            }
+            MetaRecord::CutClosed { group, number } => {
+                out.put_u8(6);
+                out.put_u64_le(group.0);
+                out.put_u64_le(*number);
+            }
+        }
+    }
+
+    /// The record that `bytes` are, all of them.
+    pub(crate) fn decode(mut bytes: Bytes) -> Option<MetaRecord> {
+        let input = &mut bytes;
+        let kind = input.try_get_u8().ok()?;
+        let group = GroupId(input.try_get_u64_le().ok()?);
+        let record = match kind {
+            1 => {
+                let length = usize::from(input.try_get_u16_le().ok()?);
+                if input.len() < length {
+                    return None;
+                }
+                let label = String::from_utf8(input.split_to(length).to_vec()).ok()?;
+                let count = usize::from(input.try_get_u16_le().ok()?);
+                let mut voters = Vec::new();
+                for _ in 0..count {
+                    voters.push(broker(input.try_get_i32_le().ok()?)?);
+                }
+                MetaRecord::Created { group, label, voters }
+            }
+            2 => {
+                let term = Term(input.try_get_u64_le().ok()?);
+                MetaRecord::Vote { group, term, vote: broker(input.try_get_i32_le().ok()?) }
+            }
+            3 => {
+                let durable = Index(input.try_get_u64_le().ok()?);
+                MetaRecord::Mark { group, durable, commit: Index(input.try_get_u64_le().ok()?) }
+            }
+            4 => MetaRecord::Removed { group },
+            5 => {
+                let number = input.try_get_u64_le().ok()?;
+                let from = Index(input.try_get_u64_le().ok()?);
+                if from <= Index::BIRTH {
+                    return None;
+                }
+                MetaRecord::CutOpened { group, number, from }
+            }
+            6 => MetaRecord::CutClosed { group, number: input.try_get_u64_le().ok()? },
+            _ => return None,
+        };
+        input.is_empty().then_some(record)
+    }
+}

@@ -1,0 +1,305 @@
+//! Rebuilds one group's log from its segments: a state machine over read values.
+//!
+//! Reads every segment in order, checks each batch (structure, CRC, dense offsets, terms that never descend), and decides about the
+//! first thing that is wrong: at or below the recorded durable mark it is damage, and the broker must not start; above it, it is the torn
+//! tail of writes that nobody was told about, and it is cut away with everything behind it. An open cut (see `meta_state`) ends the log
+//! before its index whatever follows.
+//!
+//! Does not perform the repairs: they are part of the result, and gate the group's first append.
+
+use super::batch::{Batch, BatchError, full_header, private_payload};
+use super::group_log::GroupLog;
+use super::meta_state::GroupMeta;
+use crate::disk::FileName;
+use crate::ids::{GroupId, Index, Offset};
+use crate::record::{BatchHeader, PrivateKind};
+use bytes::{Bytes, BytesMut};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Bytes of one read at start.
+const CHUNK_BYTES: u64 = 1024 * 1024;
+/// Batches remembered of each producer: clients have at most five in flight (KIP-98).
+const BATCHES_PER_PRODUCER: usize = 5;
+
+/// What the scan wants next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ScanStep {
+    Read {
+        file: FileName,
+        position: u64,
+        length: u32,
+    },
+    Done,
+    /// Durable data is damaged: a sentence.
+    Corrupt(String),
+}
+
+/// A rebuilt log.
+#[derive(Debug)]
+pub(crate) struct Scanned {
+    pub log: GroupLog,
+    /// Files to cut to a length. A length that is the present one makes a file durable that might be in the page cache only: what a
+    /// killed process wrote may be counted as persisted only after that.
+    pub truncate: Vec<(FileName, u64)>,
+    pub remove: Vec<FileName>,
+    /// All commands, in index order.
+    pub commands: VecDeque<(Index, Bytes)>,
+    /// The last batches of each producer, in index order.
+    pub producers: Vec<(Index, BatchHeader)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    base_offset: Offset,
+    base_index: Index,
+    length: u64,
+}
+
+/// The scan of one group.
+#[derive(Debug)]
+pub(crate) struct GroupScan {
+    group: GroupId,
+    label: String,
+    log: GroupLog,
+    files: Vec<Found>,
+    /// Number of the file being read.
+    at: usize,
+    /// Bytes of it that became batches.
+    taken: u64,
+    /// Bytes read beyond those.
+    rest: Bytes,
+    /// Whether the file at `at` is open in the log.
+    is_open: bool,
+    /// Bytes the batch at `taken` needs, if known to be more than `rest`.
+    need: u64,
+    durable: Index,
+    commit: Index,
+    cut_from: Option<Index>,
+    is_over: bool,
+    corrupt: Option<String>,
+    truncate: Vec<(FileName, u64)>,
+    remove: Vec<FileName>,
+    commands: VecDeque<(Index, Bytes)>,
+    producers: BTreeMap<i64, VecDeque<(Index, BatchHeader)>>,
+}
+
+impl GroupScan {
+    /// `files` are the group's segments in any order, with lengths.
+    pub(crate) fn new(
+        group: GroupId,
+        meta: &GroupMeta,
+        files: &[(FileName, u64)],
+        segment_bytes_max: u64,
+        tail_bytes_max: usize,
+    ) -> GroupScan {
+        let mut found: Vec<Found> = files
+            .iter()
+            .filter_map(|(file, length)| match *file {
+                FileName::Segment { group: owner, base_offset, base_index } if owner == group => {
+                    Some(Found { base_offset, base_index, length: *length })
+                }
+                FileName::Segment { .. } | FileName::Meta(_) => None,
+            })
+            .collect();
+        found.sort_by_key(|found| found.base_index);
+        GroupScan {
+            group,
+            label: meta.label.clone(),
+            log: GroupLog::born(group, segment_bytes_max, tail_bytes_max),
+            files: found,
+            at: 0,
+            taken: 0,
+            rest: Bytes::new(),
+            is_open: false,
+            need: 0,
+            durable: meta.durable,
+            commit: meta.commit,
+            cut_from: meta.cuts.iter().map(|(_, from)| *from).min(),
+            is_over: false,
+            corrupt: None,
+            truncate: Vec::new(),
+            remove: Vec::new(),
+            commands: VecDeque::new(),
+            producers: BTreeMap::new(),
+        }
+    }
+
+    fn name(&self, number: usize) -> FileName {
+        let found = self.files[number];
+        FileName::Segment { group: self.group, base_offset: found.base_offset, base_index: found.base_index }
+    }
+
+    /// What to do next.
+    pub(crate) fn poll(&mut self) -> ScanStep {
+        loop {
+            if let Some(what) = &self.corrupt {
+                return ScanStep::Corrupt(what.clone());
+            }
+            if self.is_over || self.at == self.files.len() {
+                if !self.is_over && self.log.last_index() < self.durable {
+                    self.stop("the files end");
+                    continue;
+                }
+                return ScanStep::Done;
+            }
+            let found = self.files[self.at];
+            if !self.is_open {
+                if self.is_at_cut() {
+                    self.cut_here();
+                    continue;
+                }
+                if !self.log.found_segment(found.base_offset, found.base_index) {
+                    self.stop("the segment does not continue the one before it");
+                    continue;
+                }
+                self.is_open = true;
+            }
+            let have = self.taken + self.rest.len() as u64;
+            if have < found.length {
+                let length = (found.length - have).min(CHUNK_BYTES.max(self.need.saturating_sub(self.rest.len() as u64)));
+                let length = u32::try_from(length).expect("batches are below 4 GiB");
+                return ScanStep::Read { file: self.name(self.at), position: have, length };
+            }
+            if !self.rest.is_empty() {
+                self.stop("the file ends within a batch");
+                continue;
+            }
+            self.next_file();
+        }
+    }
+
+    fn next_file(&mut self) {
+        self.at += 1;
+        self.taken = 0;
+        self.need = 0;
+        self.rest = Bytes::new();
+        self.is_open = false;
+    }
+
+    /// What the last read found.
+    pub(crate) fn read_done(&mut self, data: Bytes) {
+        let mut data = if self.rest.is_empty() {
+            data
+        } else {
+            let mut joined = BytesMut::with_capacity(self.rest.len() + data.len());
+            joined.extend_from_slice(&self.rest);
+            joined.extend_from_slice(&data);
+            joined.freeze()
+        };
+        self.need = 0;
+        while !self.is_over && !data.is_empty() {
+            if self.is_at_cut() {
+                self.cut_here();
+                return;
+            }
+            match Batch::parse_whole(&data) {
+                Ok(batch) => {
+                    let bytes = data.split_to(batch.length);
+                    if let Err(what) = self.take(&batch, &bytes) {
+                        self.stop(what);
+                        return;
+                    }
+                    self.taken += batch.length as u64;
+                }
+                Err(BatchError::Short(need)) => {
+                    self.need = need as u64;
+                    break;
+                }
+                Err(BatchError::Invalid(what)) => {
+                    self.stop(what);
+                    return;
+                }
+            }
+        }
+        self.rest = data;
+    }
+
+    fn take(&mut self, batch: &Batch, bytes: &Bytes) -> Result<(), &'static str> {
+        if batch.base_offset != self.log.log_end() {
+            return Err("its base offset does not continue the log");
+        }
+        if batch.term < self.log.last_term() {
+            return Err("its leader epoch is older than the one before it");
+        }
+        let index = Index(self.log.last_index().0 + 1);
+        if batch.is_private {
+            match private_payload(bytes) {
+                None => return Err("it is a private control batch of an unknown kind"),
+                // A copy, so that a small command does not hold a large read in memory.
+                Some((PrivateKind::Command, payload)) => self.commands.push_back((index, Bytes::copy_from_slice(&payload))),
+                Some(_) => {}
+            }
+        } else if batch.producer_id >= 0 {
+            let last = self.producers.entry(batch.producer_id).or_default();
+            last.push_back((index, full_header(bytes)));
+            if last.len() > BATCHES_PER_PRODUCER {
+                last.pop_front();
+            }
+        }
+        self.log.found(batch);
+        if index <= self.commit {
+            self.log.settle(index);
+        }
+        Ok(())
+    }
+
+    fn is_at_cut(&self) -> bool {
+        self.cut_from.is_some_and(|from| from.0 <= self.log.last_index().0 + 1)
+    }
+
+    /// The log ends here because something is wrong with what follows.
+    fn stop(&mut self, what: &str) {
+        let last = self.log.last_index();
+        if last < self.durable {
+            let place = if self.at < self.files.len() {
+                format!("{:?} position {}", self.name(self.at), self.taken)
+            } else {
+                "its last segment".to_owned()
+            };
+            self.corrupt = Some(format!(
+                "group {} ({}), {place}: {what}, although entries up to {} were durable and only {last} is readable",
+                self.group, self.label, self.durable
+            ));
+        } else {
+            self.cut_here();
+        }
+    }
+
+    /// The log ends here.
+    fn cut_here(&mut self) {
+        if self.at < self.files.len() {
+            if self.taken == 0 {
+                self.remove.push(self.name(self.at));
+            } else {
+                self.truncate.push((self.name(self.at), self.taken));
+            }
+            for number in self.at + 1..self.files.len() {
+                self.remove.push(self.name(number));
+            }
+        }
+        self.is_over = true;
+    }
+
+    /// The log, after [`ScanStep::Done`].
+    pub(crate) fn finish(mut self) -> Scanned {
+        self.log.drop_empty_segment();
+        // An empty file at the end is a segment whose first append was lost: its name is needed for the append that comes.
+        for (number, found) in self.files.iter().enumerate() {
+            if found.length == 0 && !self.remove.contains(&self.name(number)) {
+                self.remove.push(FileName::Segment {
+                    group: self.group,
+                    base_offset: found.base_offset,
+                    base_index: found.base_index,
+                });
+            }
+        }
+        for (file, length) in self.log.files_after(self.durable) {
+            if !self.truncate.iter().any(|(cut, _)| *cut == file) {
+                self.truncate.push((file, length));
+            }
+        }
+        let mut producers: Vec<_> = self.producers.into_values().flatten().collect();
+        producers.sort_by_key(|(index, _)| *index);
+        Scanned { log: self.log, truncate: self.truncate, remove: self.remove, commands: self.commands, producers }
+    }
+}
