@@ -10,16 +10,18 @@
 //! 5. what the controller wants is done, fetches that were woken are looked at;
 //! 6. again from 3 while there is something to do, at most [`ROUND_PASSES_MAX`] times.
 
-mod admin;
+pub(crate) mod admin;
 mod config;
 mod events;
-mod local;
-mod parking;
+pub(crate) mod local;
+pub(crate) mod parking;
 mod recovery;
 mod requests;
+#[cfg(test)]
+pub(crate) mod rig;
 mod spread;
 mod stopping;
-mod work;
+pub(crate) mod work;
 
 pub use config::{BrokerConfig, BrokerView, Deadline};
 pub use recovery::{Recovery, RecoveryStep};
@@ -44,9 +46,9 @@ pub struct Broker {
     config: BrokerConfig,
     settings: BrokerSettings,
     /// Replicas and what this broker knows of the cluster.
-    local: Local,
+    pub(crate) local: Local,
     /// Requests that wait.
-    parking: Parking<Work>,
+    pub(crate) parking: Parking<Work>,
     /// Client reads under way: token to request and part.
     reads: BTreeMap<u64, (u64, usize)>,
     read_next: u64,

@@ -18,6 +18,7 @@ pub mod disk;
 pub mod error;
 pub mod ids;
 pub mod input;
+pub mod invariants;
 pub mod limits;
 pub mod log;
 pub mod mutant;

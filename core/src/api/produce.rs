@@ -246,6 +246,11 @@ impl ProduceJob {
         self.unsettled == 0
     }
 
+    /// Parts that wait for their batch.
+    pub fn unsettled_parts(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().enumerate().filter(|(_, part)| part.outcome.is_none()).map(|(number, _)| number)
+    }
+
     /// Whether any partition failed: with acks=0 that closes the connection, the only way to tell.
     #[must_use]
     pub fn has_error(&self) -> bool {

@@ -15,48 +15,48 @@ use crate::time::Now;
 
 /// A request that waits for the controller.
 #[derive(Debug)]
-pub(super) enum AdminJob {
+pub(crate) enum AdminJob {
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     InitProducerId(InitProducerIdRequest),
 }
 
 impl AdminJob {
-    pub(super) fn create_topics(request: CreateTopicsRequest) -> AdminJob {
+    pub(crate) fn create_topics(request: CreateTopicsRequest) -> AdminJob {
         AdminJob::CreateTopics(request)
     }
-    pub(super) fn delete_topics(request: DeleteTopicsRequest) -> AdminJob {
+    pub(crate) fn delete_topics(request: DeleteTopicsRequest) -> AdminJob {
         AdminJob::DeleteTopics(request)
     }
-    pub(super) fn init_producer_id(request: InitProducerIdRequest) -> AdminJob {
+    pub(crate) fn init_producer_id(request: InitProducerIdRequest) -> AdminJob {
         AdminJob::InitProducerId(request)
     }
 }
 
 impl Broker {
-    pub(super) fn submit(&mut self, _now: Now, reply: ReplyTo, job: AdminJob, _out: &mut Outputs) {
+    pub(crate) fn submit(&mut self, _now: Now, reply: ReplyTo, job: AdminJob, _out: &mut Outputs) {
         let number = self.parking.number();
         self.parking.park(number, Parked { reply, deadline: None, work: Work::Admin(job) });
     }
 
-    pub(super) fn admin_done(&mut self, token: u64, _response: ControllerResponse, out: &mut Outputs) {
+    pub(crate) fn admin_done(&mut self, token: u64, _response: ControllerResponse, out: &mut Outputs) {
         let Some(parked) = self.parking.take(token) else { return };
         parked.reply.skip(out);
     }
 
-    pub(super) fn metadata(&mut self, _now: Now, reply: ReplyTo, _request: MetadataRequest, out: &mut Outputs) {
+    pub(crate) fn metadata(&mut self, _now: Now, reply: ReplyTo, _request: MetadataRequest, out: &mut Outputs) {
         out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
     }
 
-    pub(super) fn api_versions(&mut self, reply: ReplyTo, _request: ApiVersionsRequest, out: &mut Outputs) {
+    pub(crate) fn api_versions(&mut self, reply: ReplyTo, _request: ApiVersionsRequest, out: &mut Outputs) {
         out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
     }
 
-    pub(super) fn describe_configs(&mut self, _now: Now, reply: ReplyTo, _request: DescribeConfigsRequest, out: &mut Outputs) {
+    pub(crate) fn describe_configs(&mut self, _now: Now, reply: ReplyTo, _request: DescribeConfigsRequest, out: &mut Outputs) {
         out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
     }
 
-    pub(super) fn describe_cluster(&mut self, _now: Now, reply: ReplyTo, _request: DescribeClusterRequest, out: &mut Outputs) {
+    pub(crate) fn describe_cluster(&mut self, _now: Now, reply: ReplyTo, _request: DescribeClusterRequest, out: &mut Outputs) {
         out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
     }
 }

@@ -12,17 +12,17 @@ use std::collections::BTreeMap;
 
 /// Replicas and metadata of a broker.
 #[derive(Debug)]
-pub(super) struct Local {
-    pub(super) broker: BrokerId,
-    pub(super) replicas: Replicas,
-    pub(super) controller: Controller,
-    pub(super) partitions: BTreeMap<GroupId, Partition>,
-    pub(super) leaders: LeaderTable,
+pub(crate) struct Local {
+    pub(crate) broker: BrokerId,
+    pub(crate) replicas: Replicas,
+    pub(crate) controller: Controller,
+    pub(crate) partitions: BTreeMap<GroupId, Partition>,
+    pub(crate) leaders: LeaderTable,
 }
 
 impl Local {
     /// For handlers.
-    pub(super) fn view(&self, now: Now) -> View<'_> {
+    pub(crate) fn view(&self, now: Now) -> View<'_> {
         View {
             now,
             broker: self.broker,

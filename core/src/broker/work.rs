@@ -7,7 +7,7 @@ use crate::api::produce::ProduceJob;
 
 /// One variant per kind of waiting.
 #[derive(Debug)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// For its batches to be written or committed.
     Produce(ProduceJob),
     /// For data, or for the disk once its answer is due.

@@ -108,6 +108,11 @@ impl AckQueue {
         self.len() == 0
     }
 
+    /// All waiters; those of one kind in log order.
+    pub fn iter(&self) -> impl Iterator<Item = &Appended> {
+        self.written.iter().chain(&self.committed)
+    }
+
     /// Indexes ascend strictly. Called by the invariants.
     ///
     /// # Panics

@@ -112,6 +112,11 @@ impl Partition {
         !self.pending.is_empty()
     }
 
+    /// Who waits for what is collected.
+    pub fn pending_waiters(&self) -> impl Iterator<Item = Waiter> {
+        self.pending.iter().map(|pending| pending.waiter)
+    }
+
     /// Takes out everything collected: it will not be appended.
     pub fn drop_pending(&mut self) -> Vec<PendingBatch> {
         self.pending.drain(..).collect()

@@ -1,0 +1,90 @@
+//! Relations between modules that always hold at the end of a round, each written once.
+//!
+//! Called by the simulator after every round and by tests; reads everything and changes nothing, so that switching the checks on
+//! can't change a run. What one module promises about itself is checked by its own `check_*`.
+//!
+//! - every group: `log_start ≤ high_watermark ≤ log_end`
+//! - produce waiters wait only where this broker leads, in log order, for entries that are in the log
+//! - a waiter of a committed entry is gone, unless min.insync.replicas demands more replicas than a commit proves
+//! - every part of a parked produce request that is not settled has exactly one waiter: nobody waits for ever
+//! - a partition's fetchers are parked fetches whose answer is not due
+//! - the leader table is never behind this broker's own replicas
+
+use crate::broker::Broker;
+use crate::broker::work::Work;
+use crate::partition::{Partition, Waiter};
+use crate::raft::RaftGroup;
+use std::collections::BTreeSet;
+
+/// Checks all of them.
+///
+/// # Panics
+/// When one is broken, with the values.
+pub fn check_invariants(broker: &Broker) {
+    broker.parking.check_invariants();
+    broker.local.controller.check_invariants();
+    for raft in broker.local.replicas.groups() {
+        check_offsets(raft);
+        check_leader_table(broker, raft);
+    }
+    let mut waiting = BTreeSet::new();
+    for partition in broker.local.partitions.values() {
+        partition.acks.check_order();
+        if let Some(raft) = broker.local.replicas.group(partition.group) {
+            check_waiters(partition, raft);
+        }
+        check_fetchers(broker, partition);
+        for waiter in partition.acks.iter().map(|appended| appended.waiter).chain(partition.pending_waiters()) {
+            assert!(waiting.insert(waiter), "{waiter:?} waits twice");
+        }
+    }
+    check_parked(broker, &waiting);
+}
+
+fn check_offsets(raft: &RaftGroup) {
+    let (start, high, end) = (raft.log().log_start(), raft.high_watermark(), raft.log().log_end());
+    assert!(start <= high, "{:?}: log start {start:?} is above the high watermark {high:?}", raft.id());
+    assert!(high <= end, "{:?}: high watermark {high:?} is above the log end {end:?}", raft.id());
+}
+
+fn check_leader_table(broker: &Broker, raft: &RaftGroup) {
+    let Some(known) = broker.local.leaders.get(raft.id()) else { return };
+    assert!(known.term >= raft.term() || raft.leader().is_none(), "{:?}: the leader table is behind: {known:?}", raft.id());
+    if raft.is_leader() {
+        assert_eq!((known.term, known.leader), (raft.term(), raft.leader()), "{:?}: this broker leads", raft.id());
+    }
+}
+
+fn check_waiters(partition: &Partition, raft: &RaftGroup) {
+    let commit = raft.view().commit;
+    for appended in partition.acks.iter() {
+        assert!(raft.is_leader(), "{:?}: {appended:?} waits for a broker that does not lead", partition.group);
+        assert_eq!(appended.term, raft.term(), "{:?}: {appended:?} is of another leadership", partition.group);
+        assert!(appended.index <= raft.log().last_index(), "{:?}: {appended:?} is not in the log", partition.group);
+        assert!(
+            appended.index > commit || partition.wants_more_than_quorum(),
+            "{:?}: {appended:?} waits although {commit:?} is committed",
+            partition.group
+        );
+    }
+}
+
+fn check_fetchers(broker: &Broker, partition: &Partition) {
+    for number in &partition.fetchers {
+        let parked = broker.parking.get(*number).expect("a fetcher is parked");
+        assert!(
+            matches!(&parked.work, Work::Fetch(job) if !job.is_due()),
+            "{:?}: request {number} does not wait for data",
+            partition.group
+        );
+    }
+}
+
+fn check_parked(broker: &Broker, waiting: &BTreeSet<Waiter>) {
+    for (park, parked) in broker.parking.iter() {
+        let Work::Produce(job) = &parked.work else { continue };
+        for part in job.unsettled_parts() {
+            assert!(waiting.contains(&Waiter { park, part }), "part {part} of produce request {park} waits for nothing");
+        }
+    }
+}
