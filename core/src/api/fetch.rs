@@ -423,3 +423,7 @@ fn node_endpoint(endpoint: super::Endpoint) -> response::NodeEndpoints {
         rack: endpoint.rack.map(Text::from),
     }
 }
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+pub(crate) mod tests;

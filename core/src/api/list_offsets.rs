@@ -293,3 +293,7 @@ fn joined(run: &RecordRun) -> Bytes {
     }
     whole.freeze()
 }
+
+#[cfg(test)]
+#[path = "list_offsets_tests.rs"]
+mod tests;

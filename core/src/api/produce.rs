@@ -306,3 +306,7 @@ fn node_endpoint(endpoint: super::Endpoint) -> response::NodeEndpoints {
         rack: endpoint.rack.map(Text::from),
     }
 }
+
+#[cfg(test)]
+#[path = "produce_tests.rs"]
+pub(crate) mod tests;

@@ -129,11 +129,7 @@ impl Rig {
         let request = api::decode(frame).unwrap_or_else(|refusal| panic!("{} v{version}: {refusal:?}", R::KEY));
         let number = self.number;
         self.number += 1;
-        self.step(Input::Request {
-            connection: ConnectionId(1),
-            number: RequestNumber(number),
-            request: Box::new(request),
-        });
+        self.step(Input::Request { connection: ConnectionId(1), number: RequestNumber(number), request: Box::new(request) });
         number
     }
 
@@ -147,6 +143,18 @@ impl Rig {
     pub(crate) fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
         let number = self.send(request, version);
         self.answer::<R>(number, version).unwrap_or_else(|| panic!("{} v{version} was not answered", R::KEY))
+    }
+
+    /// The present leader epoch of partition 0.
+    pub(crate) fn epoch(&self, topic: &str) -> i32 {
+        let view = self.broker.local.view(self.now);
+        let group = view.cluster.topic(topic).expect("it was made").partitions[0].group;
+        view.replicas.group(group).expect("it has a replica").term().leader_epoch().0
+    }
+
+    /// The client goes away.
+    pub(crate) fn close(&mut self) {
+        self.step(Input::Closed { connection: ConnectionId(1) });
     }
 
     /// Whether a request ended without an answer and without closing.
