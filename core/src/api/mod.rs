@@ -6,8 +6,15 @@
 //! A frame that can't be answered closes the connection, as in Kafka; the one exception is an ApiVersions of a version nobody knows
 //! yet, which is answered in version 0 (KIP-511).
 
+pub mod api_versions;
+pub mod create_topics;
+pub mod delete_topics;
+pub mod describe_cluster;
+pub mod describe_configs;
 pub mod fetch;
+pub mod init_producer_id;
 pub mod list_offsets;
+pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 mod served;

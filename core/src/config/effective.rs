@@ -69,16 +69,21 @@ pub fn broker_value(name: &str, given: &BTreeMap<String, String>) -> Option<Effe
 /// A topic setting over the topic's overrides over what the operator gave; `None` if there is no such setting.
 #[must_use]
 pub fn topic_value(name: &str, overrides: &BTreeMap<String, String>, given: &BTreeMap<String, String>) -> Option<Effective> {
-    let setting = topic_setting(name)?;
+    Some(resource_value(topic_setting(name)?, overrides, given))
+}
+
+/// A setting of a topic (or another resource whose settings stand in for broker settings) over its overrides over what the operator gave.
+#[must_use]
+pub fn resource_value(setting: &Setting, overrides: &BTreeMap<String, String>, given: &BTreeMap<String, String>) -> Effective {
     let mut synonyms = Vec::new();
-    if let Some(value) = overrides.get(name) {
-        synonyms.push(Synonym { name: name.to_string(), value: value.clone(), source: Source::Topic });
+    if let Some(value) = overrides.get(setting.name) {
+        synonyms.push(Synonym { name: setting.name.to_string(), value: value.clone(), source: Source::Topic });
     }
     if let Some(broker) = setting.synonym.and_then(broker_setting) {
         add_broker_synonyms(broker, given, &mut synonyms);
         add_coarser(broker.name, given, &mut synonyms);
     }
-    Some(first_of(synonyms, setting))
+    first_of(synonyms, setting)
 }
 
 fn add_broker_synonyms(setting: &Setting, given: &BTreeMap<String, String>, synonyms: &mut Vec<Synonym>) {

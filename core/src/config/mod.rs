@@ -8,13 +8,15 @@
 mod broker_settings;
 mod broker_table;
 mod effective;
+mod other_tables;
 mod setting;
 mod topic_settings;
 mod topic_table;
 
 pub use broker_settings::BrokerSettings;
 pub use broker_table::BROKER_SETTINGS;
-pub use effective::{Effective, Source, Synonym, broker_value, topic_value};
+pub use effective::{Effective, Source, Synonym, broker_value, resource_value, topic_value};
+pub use other_tables::{CLIENT_METRICS_SETTINGS, GROUP_SETTINGS};
 pub use setting::{Kind, Setting};
 pub use topic_settings::{CleanupPolicy, CompressionType, TimestampType, TopicSettings, check_overrides};
 pub use topic_table::TOPIC_SETTINGS;

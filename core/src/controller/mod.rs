@@ -18,6 +18,8 @@ mod plan_create;
 mod plan_delete;
 mod request;
 mod state;
+#[cfg(test)]
+pub(crate) mod testing;
 mod topic_name;
 
 pub use command::{Command, NewPartition, ProposalId, Registration, RequestId};
