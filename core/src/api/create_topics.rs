@@ -140,7 +140,9 @@ mod tests {
         topic.assignments = vec![request::Assignments { partition_index: 0, broker_ids: vec![2, 1] }];
         topic.configs = vec![request::Configs { name: "k".into(), value: None }];
         let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: 7, validate_only: true };
-        let ControllerRequest::CreateTopics { topics, validate_only, timeout_ms } = plan(&request) else { panic!("a CreateTopics") };
+        let ControllerRequest::CreateTopics { topics, validate_only, timeout_ms } = plan(&request) else {
+            panic!("a CreateTopics")
+        };
         assert_eq!((validate_only, timeout_ms, topics[0].partitions), (true, 7, -1));
         assert_eq!(topics[0].assignments, [(0, vec![BrokerId(2), BrokerId(1)])]);
         assert_eq!(topics[0].configs, [("k".to_string(), None)]);

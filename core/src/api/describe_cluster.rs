@@ -15,7 +15,12 @@ const CONTROLLERS: i8 = 2;
 
 /// Answers a request.
 #[must_use]
-pub fn respond(cluster: &ClusterState, cluster_id: &str, broker: BrokerId, request: &DescribeClusterRequest) -> DescribeClusterResponse {
+pub fn respond(
+    cluster: &ClusterState,
+    cluster_id: &str,
+    broker: BrokerId,
+    request: &DescribeClusterRequest,
+) -> DescribeClusterResponse {
     match request.endpoint_type {
         BROKERS => {}
         CONTROLLERS => {
@@ -76,7 +81,11 @@ mod tests {
         let plain = ask(&DescribeClusterRequest { endpoint_type: 1, ..DescribeClusterRequest::default() });
         assert_eq!(plain.brokers.iter().map(|b| b.broker_id).collect::<Vec<_>>(), [2]);
         assert_eq!((plain.error_code, plain.controller_id, plain.cluster_authorized_operations), (0, 2, i32::MIN));
-        let request = DescribeClusterRequest { endpoint_type: 1, include_fenced_brokers: true, include_cluster_authorized_operations: true };
+        let request = DescribeClusterRequest {
+            endpoint_type: 1,
+            include_fenced_brokers: true,
+            include_cluster_authorized_operations: true,
+        };
         let all = ask(&request);
         assert_eq!(all.brokers.iter().map(|b| b.is_fenced).collect::<Vec<_>>(), [true, false]);
         assert_eq!(all.cluster_authorized_operations, 8096);

@@ -173,10 +173,15 @@ mod tests {
     fn configs_topic() {
         let got = ask(2, "cf", Some(&["retention.ms", "cleanup.policy", "segment.bytes"]));
         assert_eq!((got.error_code, got.error_message.as_deref()), (0, Some("")));
-        let shown: Vec<_> = got.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.config_source, c.config_type)).collect();
+        let shown: Vec<_> =
+            got.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.config_source, c.config_type)).collect();
         assert_eq!(
             shown,
-            [("cleanup.policy", Some("delete"), 5, 7), ("segment.bytes", Some("1073741824"), 5, 3), ("retention.ms", Some("60000"), 1, 5)],
+            [
+                ("cleanup.policy", Some("delete"), 5, 7),
+                ("segment.bytes", Some("1073741824"), 5, 3),
+                ("retention.ms", Some("60000"), 1, 5)
+            ],
             "in the order of the table"
         );
         assert_eq!(ask(2, "cf", Some(&[])).configs.len(), 33);
@@ -200,7 +205,11 @@ mod tests {
             (99, "x", 42, MALFORMED),
         ] {
             let got = ask(kind, name, None);
-            assert_eq!((got.error_code, got.error_message.as_deref(), got.configs.len()), (code, Some(message), 0), "{kind} {name}");
+            assert_eq!(
+                (got.error_code, got.error_message.as_deref(), got.configs.len()),
+                (code, Some(message), 0),
+                "{kind} {name}"
+            );
         }
     }
 
@@ -209,17 +218,25 @@ mod tests {
         assert_eq!(ask(4, "1", None).configs.len(), 340);
         assert_eq!(ask(4, "", None).configs.len(), 0);
         let got = ask(4, "1", Some(&["log.retention.ms", "node.id", "message.max.bytes"]));
-        let shown: Vec<_> = got.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.config_source, c.read_only)).collect();
+        let shown: Vec<_> =
+            got.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.config_source, c.read_only)).collect();
         assert_eq!(
             shown,
-            [("message.max.bytes", Some("1048588"), 5, false), ("node.id", Some("1"), 4, true), ("log.retention.ms", None, 5, false)]
+            [
+                ("message.max.bytes", Some("1048588"), 5, false),
+                ("node.id", Some("1"), 4, true),
+                ("log.retention.ms", None, 5, false)
+            ]
         );
     }
 
     #[test]
     fn configs_group_and_client_metrics() {
         let got = ask(32, "g", Some(&["consumer.session.timeout.ms"]));
-        assert_eq!((got.configs[0].value.as_deref(), got.configs[0].synonyms[0].name.as_str()), (Some("45000"), "group.consumer.session.timeout.ms"));
+        assert_eq!(
+            (got.configs[0].value.as_deref(), got.configs[0].synonyms[0].name.as_str()),
+            (Some("45000"), "group.consumer.session.timeout.ms")
+        );
         assert_eq!(ask(16, "pb", Some(&["interval.ms"])).configs[0].value.as_deref(), Some("300000"));
     }
 }

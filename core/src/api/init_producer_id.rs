@@ -15,7 +15,10 @@ use crate::protocol::messages::init_producer_id::{InitProducerIdRequest, InitPro
 ///
 /// # Errors
 /// The answer to a request that needs no controller.
-pub fn plan(request: &InitProducerIdRequest, settings: &BrokerSettings) -> Result<ControllerRequest, Box<InitProducerIdResponse>> {
+pub fn plan(
+    request: &InitProducerIdRequest,
+    settings: &BrokerSettings,
+) -> Result<ControllerRequest, Box<InitProducerIdResponse>> {
     let (has_id, has_epoch) = (request.producer_id != -1, request.producer_epoch != -1);
     if has_id != has_epoch {
         return Err(Box::new(failed(ErrorCode::InvalidRequest)));

@@ -144,7 +144,13 @@ fn refuse(request: &MetadataRequest, code: ErrorCode) -> MetadataResponse {
 }
 
 fn missing(code: ErrorCode, name: Option<Text>, id: TopicId, operations: i32) -> Topics {
-    Topics { error_code: code.code(), name, topic_id: Uuid::from(id), topic_authorized_operations: operations, ..Topics::default() }
+    Topics {
+        error_code: code.code(),
+        name,
+        topic_id: Uuid::from(id),
+        topic_authorized_operations: operations,
+        ..Topics::default()
+    }
 }
 
 fn found(known: &Known<'_>, topic: &TopicState, operations: i32) -> Topics {
@@ -153,7 +159,10 @@ fn found(known: &Known<'_>, topic: &TopicState, operations: i32) -> Topics {
         name: Some(Text::from(&topic.name)),
         topic_id: topic.id.into(),
         is_internal: is_internal_topic(&topic.name),
-        partitions: (0..).zip(&topic.partitions).map(|(number, partition)| describe_partition(known, number, partition)).collect(),
+        partitions: (0..)
+            .zip(&topic.partitions)
+            .map(|(number, partition)| describe_partition(known, number, partition))
+            .collect(),
         topic_authorized_operations: operations,
     }
 }

@@ -3,15 +3,20 @@
 use super::Broker;
 use super::parking::Parked;
 use super::work::Work;
-use crate::api::ReplyTo;
-use crate::controller::ControllerResponse;
-use crate::output::{Output, Outputs};
+use crate::api::{
+    ReplyTo, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, init_producer_id, metadata,
+};
+use crate::controller::{ControllerRequest, ControllerResponse};
+use crate::output::Outputs;
 use crate::protocol::messages::{
     api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
     describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest, init_producer_id::InitProducerIdRequest,
     metadata::MetadataRequest,
 };
 use crate::time::Now;
+
+/// Milliseconds that an automatic creation is tried for; its client asks again anyway.
+const AUTO_CREATE_MS: i32 = 5_000;
 
 /// A request that waits for the controller.
 #[derive(Debug)]
@@ -34,29 +39,67 @@ impl AdminJob {
 }
 
 impl Broker {
-    pub(crate) fn submit(&mut self, _now: Now, reply: ReplyTo, job: AdminJob, _out: &mut Outputs) {
+    /// Asks the controller; the request waits under the token it was asked with. The controller keeps the client's deadline.
+    pub(crate) fn submit(&mut self, now: Now, reply: ReplyTo, job: AdminJob, out: &mut Outputs) {
+        let asked = match &job {
+            AdminJob::CreateTopics(request) => create_topics::plan(request),
+            AdminJob::DeleteTopics(request) => delete_topics::plan(request, reply.version),
+            AdminJob::InitProducerId(request) => match init_producer_id::plan(request, &self.settings) {
+                Ok(asked) => asked,
+                Err(answer) => return reply.answer(&*answer, out),
+            },
+        };
         let number = self.parking.number();
         self.parking.park(number, Parked { reply, deadline: None, work: Work::Admin(job) });
+        self.local.controller.submit(now, asked, number);
     }
 
-    pub(crate) fn admin_done(&mut self, token: u64, _response: ControllerResponse, out: &mut Outputs) {
-        let Some(parked) = self.parking.take(token) else { return };
-        parked.reply.skip(out);
+    /// The controller answered; a request whose client is gone, or that was this broker's own, has nobody who waits.
+    pub(crate) fn admin_done(&mut self, token: u64, response: ControllerResponse, out: &mut Outputs) {
+        let Some(Parked { reply, work, .. }) = self.parking.take(token) else { return };
+        let Work::Admin(job) = work else { unreachable!("request {token} does not wait for the controller") };
+        match job {
+            AdminJob::CreateTopics(request) => reply.answer(&create_topics::respond(&request, response, &self.settings), out),
+            AdminJob::DeleteTopics(request) => reply.answer(&delete_topics::respond(&request, response, reply.version), out),
+            AdminJob::InitProducerId(_) => reply.answer(&init_producer_id::respond(&response), out),
+        }
     }
 
-    pub(crate) fn metadata(&mut self, _now: Now, reply: ReplyTo, _request: MetadataRequest, out: &mut Outputs) {
-        out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
+    pub(crate) fn metadata(&mut self, now: Now, reply: ReplyTo, request: MetadataRequest, out: &mut Outputs) {
+        let known = metadata::Known {
+            cluster_id: &self.config.cluster_id,
+            broker: self.config.broker,
+            cluster: self.local.controller.state(),
+            leaders: &self.local.leaders,
+            auto_create: self.settings.auto_create_topics,
+        };
+        let metadata::Answer { response, create } = metadata::respond(&known, &request, reply.version);
+        reply.answer(&response, out);
+        if !create.is_empty() {
+            // Nobody waits under this number.
+            let number = self.parking.number();
+            let asked = ControllerRequest::CreateTopics { topics: create, validate_only: false, timeout_ms: AUTO_CREATE_MS };
+            self.local.controller.submit(now, asked, number);
+        }
     }
 
-    pub(crate) fn api_versions(&mut self, reply: ReplyTo, _request: ApiVersionsRequest, out: &mut Outputs) {
-        out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
+    pub(crate) fn api_versions(&mut self, reply: ReplyTo, request: ApiVersionsRequest, out: &mut Outputs) {
+        let answer = api_versions::respond(&request, reply.version);
+        ReplyTo { version: api_versions::answer_version(reply.version), ..reply }.answer(&answer, out);
     }
 
-    pub(crate) fn describe_configs(&mut self, _now: Now, reply: ReplyTo, _request: DescribeConfigsRequest, out: &mut Outputs) {
-        out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
+    pub(crate) fn describe_configs(&mut self, _now: Now, reply: ReplyTo, request: DescribeConfigsRequest, out: &mut Outputs) {
+        let known = describe_configs::Known {
+            broker: self.config.broker,
+            cluster: self.local.controller.state(),
+            settings: &self.settings,
+        };
+        reply.answer(&describe_configs::respond(&known, &request), out);
     }
 
-    pub(crate) fn describe_cluster(&mut self, _now: Now, reply: ReplyTo, _request: DescribeClusterRequest, out: &mut Outputs) {
-        out.push(Output::Close { connection: reply.connection, number: reply.number, reason: "not served yet" });
+    pub(crate) fn describe_cluster(&mut self, _now: Now, reply: ReplyTo, request: DescribeClusterRequest, out: &mut Outputs) {
+        let cluster = self.local.controller.state();
+        let answer = describe_cluster::respond(cluster, &self.config.cluster_id, self.config.broker, &request);
+        reply.answer(&answer, out);
     }
 }

@@ -71,7 +71,12 @@ fn metadata_known() {
     let shown: Vec<String> = response.topics[0]
         .partitions
         .iter()
-        .map(|p| format!("{} {} {} {:?} {:?} {:?}", p.error_code, p.leader_id, p.leader_epoch, p.replica_nodes, p.isr_nodes, p.offline_replicas))
+        .map(|p| {
+            format!(
+                "{} {} {} {:?} {:?} {:?}",
+                p.error_code, p.leader_id, p.leader_epoch, p.replica_nodes, p.isr_nodes, p.offline_replicas
+            )
+        })
         .collect();
     assert_eq!(
         shown,
@@ -86,7 +91,9 @@ fn metadata_known() {
 #[test]
 fn metadata_null_and_empty() {
     let all = MetadataRequest { topics: None, ..MetadataRequest::default() };
-    for (request, version, expect) in [(&request(&[]), 0, 1), (&all, 1, 1), (&request(&[]), 1, 0), (&all, 12, 1), (&request(&[]), 12, 0)] {
+    for (request, version, expect) in
+        [(&request(&[]), 0, 1), (&all, 1, 1), (&request(&[]), 1, 0), (&all, 12, 1), (&request(&[]), 12, 0)]
+    {
         assert_eq!(world().topics(request, version).len(), expect, "version {version}");
     }
 }
