@@ -6,5 +6,6 @@
 
 #![forbid(unsafe_code)]
 
+pub mod bare;
 pub mod story;
 pub mod tidy;

@@ -48,7 +48,7 @@ fn every_story_happens_as_it_is_told() {
 /// The same story twice gives the same transcript: stories are simulations too.
 #[test]
 fn a_story_goes_the_same_way_twice() {
-    let text = "# Three leaders die in turn.\n\ncluster brokers=3\ncreate-topic a partitions=3\nproduce a/0 records=x\nkill 1\nsettle\nrestart 1\n\
+    let text = "# Three leaders die in turn.\n\ncluster brokers=3\ncreate-topic a partitions=3\nproduce a/0 records=x\nkill 0\nsettle\nrestart 0\n\
                 kill 2\nsettle\nproduce a/0 records=y\nfetch a/0\n----\n";
     let script = Script::parse(text).expect("a good story");
     let (first, second) = (play(&script).expect("it plays"), play(&script).expect("it plays"));

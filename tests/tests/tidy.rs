@@ -70,3 +70,19 @@ fn documents_name_files_that_exist() {
 fn the_readme_follows_a_produce_and_a_fetch_through_code_that_exists() {
     expect_none("followed names", &readme::followed_names(&Tree::read()));
 }
+
+#[test]
+fn the_readme_lists_the_apis_that_are_served() {
+    let tree = Tree::read();
+    let text = tree.text("README.md").expect("there is a README");
+    let shown =
+        readme::marked(text, "api-table").expect("the README has the markers `<!-- api-table -->` and `<!-- /api-table -->`");
+    let served = readme::api_table();
+    if shown != served && std::env::var_os("UPDATE_EXPECT").is_some_and(|v| v == "1") {
+        let path = ottla_tests::tidy::tree::root().join("README.md");
+        std::fs::write(path, text.replace(&format!("-->\n{shown}<!--"), &format!("-->\n{served}<!--")))
+            .expect("the README can be written");
+        return;
+    }
+    assert_eq!(shown, served, "`cargo fix-all` rewrites the table");
+}

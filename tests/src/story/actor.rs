@@ -2,29 +2,35 @@
 //!
 //! Clients go to the leader that the reachable broker with the lowest number names, unless `at=` says otherwise. Times are simulated.
 
-use super::client::{Silence, answer, call, error_name, send};
 use super::command::Command;
-use super::stage::Stage;
 use ottla_core::protocol::messages::{
     create_topics, delete_topics, fetch, list_offsets, metadata, offset_for_leader_epoch, produce,
 };
-use ottla_core::protocol::{Text, Uuid};
+use ottla_core::protocol::{ErrorCode, Request, Text, Uuid};
 use ottla_core::record::{BatchBuilder, BatchHeader, Records, decompress_body, verify_batch};
+use ottla_sim::Shape;
+use ottla_sim::story::{NoAnswer, Ticket, World};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Long enough for anything that is going to happen at all: an election takes two seconds at most.
 const PATIENCE_MS: u64 = 10_000;
 
+/// The client that asks and waits, and the first of those that send and go on; each of the latter has connections of its own.
+const ASKING: usize = 0;
+const FIRST_SENDING: usize = 1;
+const CLIENTS: usize = 16;
+
 /// The hand behind a story.
 #[derive(Default)]
 pub struct Actor {
-    stage: Option<Box<dyn Stage>>,
+    world: Option<World>,
     brokers: i32,
     down: BTreeSet<i32>,
     isolated: BTreeSet<i32>,
     topics: Vec<String>,
     ids: Vec<Uuid>,
-    open: BTreeMap<String, (i32, u64)>,
+    open: BTreeMap<String, (i32, Ticket)>,
+    sending: usize,
 }
 
 type Lines = Result<Vec<String>, String>;
@@ -55,18 +61,28 @@ impl Actor {
         Ok(lines)
     }
 
-    fn stage(&mut self) -> Result<&mut dyn Stage, String> {
-        match &mut self.stage {
-            Some(stage) => Ok(stage.as_mut()),
-            None => Err("the story has no cluster yet".to_string()),
+    fn world(&mut self) -> Result<&mut World, String> {
+        self.world.as_mut().ok_or("the story has no cluster yet".to_string())
+    }
+
+    /// Asks a broker and waits for the answer.
+    fn call<R: Request>(&mut self, at: i32, request: &R, version: i16, ms: u64) -> Result<R::Response, NoAnswer> {
+        let Some(world) = self.world.as_mut() else { return Err(NoAnswer::Disconnected) };
+        let ticket = world.send(ASKING, index(at), version, request);
+        let answer = world.answer::<R>(ticket, ms);
+        if answer.is_err() {
+            world.disconnect(ASKING, index(at));
         }
+        answer
     }
 
     fn cluster(&mut self, command: &Command) -> Lines {
         self.brokers = command.number("brokers", 3)?;
-        let seed = command.number("seed", 1)?;
-        self.stage = Some(super::stage::calm_world(self.brokers, seed, &command.settings()));
-        self.stage()?.run_ms(5_000);
+        let mut shape = Shape::calm(usize::try_from(self.brokers).map_err(|_| "brokers must be 1 or more")?, CLIENTS);
+        shape.settings = command.settings();
+        let mut world = World::with_shape(command.number("seed", 1)?, shape);
+        world.advance(5_000);
+        self.world = Some(world);
         Ok(Vec::new())
     }
 
@@ -77,7 +93,7 @@ impl Actor {
         let mut assignments = Vec::new();
         for (index, leader) in (0_i32..).zip(assigned) {
             let leader: i32 = leader.parse().map_err(|_| format!("{leader} is no broker"))?;
-            let others = (1..=self.brokers).filter(|b| *b != leader);
+            let others = (0..self.brokers).filter(|b| *b != leader);
             assignments.push(Assignments { partition_index: index, broker_ids: std::iter::once(leader).chain(others).collect() });
         }
         let is_assigned = !assignments.is_empty();
@@ -96,7 +112,7 @@ impl Actor {
         };
         let request = create_topics::CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false };
         let at = self.at(command)?;
-        let answer = call(self.stage()?, at, &request, 7, PATIENCE_MS);
+        let answer = self.call(at, &request, 7, PATIENCE_MS);
         let line = match answer {
             Err(silence) => silent(at, silence),
             Ok(response) => match response.topics.first() {
@@ -119,12 +135,12 @@ impl Actor {
         let topic = delete_topics::request::Topics { name: Some(name.as_str().into()), topic_id: Uuid::default() };
         let request = delete_topics::DeleteTopicsRequest { topics: vec![topic], timeout_ms: 5_000, ..Default::default() };
         let at = self.at(command)?;
-        let line = match call(self.stage()?, at, &request, 6, PATIENCE_MS) {
+        let line = match self.call(at, &request, 6, PATIENCE_MS) {
             Err(silence) => silent(at, silence),
             Ok(response) => match response.responses.first().map_or(-1, |topic| topic.error_code) {
                 0 => {
                     self.topics.retain(|t| *t != name);
-                    self.stage()?.run_ms(1_000);
+                    self.world()?.advance(1_000);
                     format!("topic {name} deleted")
                 }
                 code => format!("topic {name} not deleted: {}", error_name(code)),
@@ -161,7 +177,7 @@ impl Actor {
         let (topic, partition) = command.place()?;
         let records = list(command.option("records").ok_or("produce needs records=")?);
         let times = command.option("times").map(list).unwrap_or_default();
-        let wall = self.stage()?.wall_ms();
+        let wall = wall_ms(self.world()?);
         let mut batch = BatchBuilder::new();
         for (n, record) in records.iter().enumerate() {
             let time = times.get(n).map_or(Ok(wall), |t| t.parse().map_err(|_| format!("{t} is no time")))?;
@@ -176,17 +192,29 @@ impl Actor {
         let timeout_ms = command.number("timeout", 5_000)?;
         let request = produce::ProduceRequest { transactional_id: None, acks, timeout_ms, topic_data: vec![data] };
         let at = self.leader_or_at(command, &topic, partition)?;
-        let sent = send(self.stage()?, at, &request, PRODUCE);
+        let is_later = command.option("later").is_some() || acks == 0;
+        let client = if is_later { self.next_sending()? } else { ASKING };
+        let sent = self.world()?.send(client, index(at), PRODUCE, &request);
         if acks == 0 {
-            self.stage()?.run_ms(500);
+            self.world()?.advance(500);
             return Ok(vec![format!("sent to broker {at}")]);
         }
         if let Some(name) = command.option("later") {
             self.open.insert(name.to_string(), (at, sent));
-            self.stage()?.run_ms(500);
+            self.world()?.advance(500);
             return Ok(vec![format!("sent to broker {at}")]);
         }
         self.outcome(at, sent, PATIENCE_MS)
+    }
+
+    /// A request that nobody waits for must not hold up those that follow it on its connection.
+    fn next_sending(&mut self) -> Result<usize, String> {
+        self.sending += 1;
+        if self.sending < CLIENTS {
+            Ok(FIRST_SENDING + self.sending - 1)
+        } else {
+            Err("too many requests nobody waits for".to_string())
+        }
     }
 
     fn answer(&mut self, command: &Command) -> Lines {
@@ -199,8 +227,8 @@ impl Actor {
         Ok(lines)
     }
 
-    fn outcome(&mut self, at: i32, sent: u64, ms: u64) -> Lines {
-        let line = match answer::<produce::ProduceRequest>(self.stage()?, sent, PRODUCE, ms) {
+    fn outcome(&mut self, at: i32, sent: Ticket, ms: u64) -> Lines {
+        let line = match self.world()?.answer::<produce::ProduceRequest>(sent, ms) {
             Err(silence) => silent(at, silence),
             Ok(response) => {
                 let partition = response.responses.first().and_then(|t| t.partition_responses.first());
@@ -234,7 +262,7 @@ impl Actor {
             topics: vec![topic],
             ..Default::default()
         };
-        let response = match call(self.stage()?, at, &request, FETCH, PATIENCE_MS) {
+        let response = match self.call(at, &request, FETCH, PATIENCE_MS) {
             Err(silence) => return Ok(vec![silent(at, silence)]),
             Ok(response) => response,
         };
@@ -260,7 +288,7 @@ impl Actor {
         let partition = list_offsets::request::Partitions { partition_index: partition, current_leader_epoch: -1, timestamp };
         let topic = list_offsets::request::Topics { name: topic.into(), partitions: vec![partition] };
         let request = list_offsets::ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
-        let line = match call(self.stage()?, at, &request, 7, PATIENCE_MS) {
+        let line = match self.call(at, &request, 7, PATIENCE_MS) {
             Err(silence) => silent(at, silence),
             Ok(response) => {
                 let found =
@@ -283,7 +311,7 @@ impl Actor {
         let partition = offset_for_leader_epoch::request::Partitions { partition, current_leader_epoch: -1, leader_epoch };
         let topic = offset_for_leader_epoch::request::Topics { topic: topic.into(), partitions: vec![partition] };
         let request = offset_for_leader_epoch::OffsetForLeaderEpochRequest { replica_id: -1, topics: vec![topic] };
-        let line = match call(self.stage()?, at, &request, 4, PATIENCE_MS) {
+        let line = match self.call(at, &request, 4, PATIENCE_MS) {
             Err(silence) => silent(at, silence),
             Ok(response) => {
                 let found =
@@ -298,22 +326,22 @@ impl Actor {
     }
 
     fn switch(&mut self, command: &Command) -> Lines {
-        let broker: i32 = command.object()?.parse().ok().filter(|b| (1..=self.brokers).contains(b)).ok_or("no such broker")?;
+        let broker: i32 = command.object()?.parse().ok().filter(|b| (0..self.brokers).contains(b)).ok_or("no such broker")?;
         let is_down = self.down.contains(&broker);
         match command.verb.as_str() {
             "restart" if !is_down => return Err(format!("broker {broker} is running")),
             "kill" | "power-cut" | "isolate" if is_down => return Err(format!("broker {broker} is not running")),
             "restart" => {
                 self.down.remove(&broker);
-                self.stage()?.restart(broker);
+                self.world()?.restart(index(broker));
             }
             "isolate" => {
                 self.isolated.insert(broker);
-                self.stage()?.isolate(broker);
+                self.world()?.isolate(index(broker));
             }
             verb => {
                 self.down.insert(broker);
-                if verb == "kill" { self.stage()?.kill(broker) } else { self.stage()?.power_cut(broker) }
+                if verb == "kill" { self.world()?.kill(index(broker)) } else { self.world()?.crash(index(broker)) }
             }
         }
         Ok(Vec::new())
@@ -321,7 +349,7 @@ impl Actor {
 
     fn heal(&mut self) -> Lines {
         self.isolated.clear();
-        self.stage()?.heal();
+        self.world()?.heal();
         Ok(Vec::new())
     }
 
@@ -332,7 +360,7 @@ impl Actor {
             (None, Some(s)) => s.parse::<u64>().ok().map(|s| s * 1000),
             (None, None) => None,
         };
-        self.stage()?.run_ms(ms.ok_or(format!("{text} is no time, say 500ms or 5s"))?);
+        self.world()?.advance(ms.ok_or(format!("{text} is no time, say 500ms or 5s"))?);
         Ok(Vec::new())
     }
 
@@ -340,7 +368,7 @@ impl Actor {
     fn settle(&mut self) -> Lines {
         let deadline = 300;
         for _ in 0..deadline {
-            self.stage()?.run_ms(100);
+            self.world()?.advance(100);
             if let Some(lines) = self.settled()? {
                 return Ok(lines);
             }
@@ -376,34 +404,33 @@ impl Actor {
     }
 
     fn latest(&mut self, at: i32, topic: &str, partition: i32) -> Result<Option<i64>, String> {
-        if !(1..=self.brokers).contains(&at) || self.down.contains(&at) {
+        if !(0..self.brokers).contains(&at) || self.down.contains(&at) {
             return Ok(None);
         }
         let partition = list_offsets::request::Partitions { partition_index: partition, current_leader_epoch: -1, timestamp: -1 };
         let topic = list_offsets::request::Topics { name: topic.into(), partitions: vec![partition] };
         let request = list_offsets::ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
-        let response = call(self.stage()?, at, &request, 7, 1_000);
+        let response = self.call(at, &request, 7, 1_000);
         let found = response.ok().and_then(|r| r.topics.first().and_then(|t| t.partitions.first().cloned()));
         Ok(found.filter(|p| p.error_code == 0).map(|p| p.offset))
     }
 
-    fn metadata(&mut self, at: i32, topic: &str) -> Result<metadata::response::Topics, Silence> {
+    fn metadata(&mut self, at: i32, topic: &str) -> Result<metadata::response::Topics, NoAnswer> {
         let topic = metadata::request::Topics { topic_id: Uuid::default(), name: Some(Text::from(topic)) };
         let request =
             metadata::MetadataRequest { topics: Some(vec![topic]), allow_auto_topic_creation: false, ..Default::default() };
-        let stage = self.stage().map_err(|_| Silence::Nothing)?;
-        let mut response = call(stage, at, &request, 12, 2_000)?;
-        if response.topics.is_empty() { Err(Silence::Nothing) } else { Ok(response.topics.swap_remove(0)) }
+        let mut response = self.call(at, &request, 12, 2_000)?;
+        if response.topics.is_empty() { Err(NoAnswer::TimedOut) } else { Ok(response.topics.swap_remove(0)) }
     }
 
     fn reachable(&self) -> Vec<i32> {
-        (1..=self.brokers).filter(|b| !self.down.contains(b) && !self.isolated.contains(b)).collect()
+        (0..self.brokers).filter(|b| !self.down.contains(b) && !self.isolated.contains(b)).collect()
     }
 
     fn at(&self, command: &Command) -> Result<i32, String> {
         let first = self.reachable().first().copied().ok_or("no broker is reachable")?;
         let at = command.number("at", first)?;
-        if (1..=self.brokers).contains(&at) && !self.down.contains(&at) {
+        if (0..self.brokers).contains(&at) && !self.down.contains(&at) {
             Ok(at)
         } else {
             Err(format!("broker {at} is not running"))
@@ -417,7 +444,7 @@ impl Actor {
         }
         let seen = self.metadata(at, topic);
         let leader = seen.ok().and_then(|t| t.partitions.iter().find(|p| p.partition_index == partition).map(|p| p.leader_id));
-        Ok(leader.filter(|leader| (1..=self.brokers).contains(leader) && !self.down.contains(leader)).unwrap_or(at))
+        Ok(leader.filter(|leader| (0..self.brokers).contains(leader) && !self.down.contains(leader)).unwrap_or(at))
     }
 
     /// Topic ids are random: a story calls them by the order in which it met them.
@@ -430,13 +457,30 @@ impl Actor {
     }
 }
 
+/// Versions in which topics have names; Produce tells the leader from version 10 on, Fetch from version 12.
 const PRODUCE: i16 = 12;
 const FETCH: i16 = 12;
 
-fn silent(at: i32, silence: Silence) -> String {
+/// Simulated time zero of a right wall clock: 2026-01-01, as the simulator has it.
+const START_MS: i64 = 1_767_225_600_000;
+
+fn wall_ms(world: &World) -> i64 {
+    START_MS + i64::try_from(world.now_us() / 1000).unwrap_or(0)
+}
+
+fn index(broker: i32) -> usize {
+    usize::try_from(broker).expect("brokers are checked to be in the cluster")
+}
+
+fn error_name(code: i16) -> String {
+    ErrorCode::from_code(code).map_or_else(|| format!("error {code}"), |code| code.name().to_string())
+}
+
+fn silent(at: i32, silence: NoAnswer) -> String {
     match silence {
-        Silence::Closed => format!("broker {at} closes the connection"),
-        Silence::Nothing => format!("broker {at} does not answer"),
+        NoAnswer::Disconnected => format!("broker {at} closes the connection"),
+        NoAnswer::TimedOut => format!("broker {at} does not answer"),
+        NoAnswer::Malformed => format!("broker {at} sends nonsense"),
     }
 }
 

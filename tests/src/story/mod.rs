@@ -6,20 +6,20 @@
 //! Stories speak the client protocol, encoded, as every client does: nothing here looks inside a broker.
 
 mod actor;
-mod client;
 mod command;
 mod script;
-mod stage;
 
 pub use actor::Actor;
 pub use command::Command;
 pub use script::{Block, Script};
-pub use stage::{Received, Stage};
 
 /// Plays a script; the result is the same script with what happened instead of what was expected.
 ///
 /// # Errors
 /// A command nobody understands, or one that could not be carried out, with its line.
+///
+/// # Panics
+/// When the world sees an invariant broken.
 pub fn play(script: &Script) -> Result<Script, String> {
     let mut actor = Actor::default();
     let mut played = script.clone();

@@ -96,6 +96,22 @@ fn quoted(text: &str) -> Vec<(usize, String)> {
     found
 }
 
+/// The table of APIs as the README shows it, from what the broker serves.
+#[must_use]
+pub fn api_table() -> String {
+    let mut table = "| API | key | versions | |\n|---|---|---|---|\n".to_string();
+    for api in ottla_core::api::SERVED {
+        let (first, last) = api.advertised;
+        let note = if api.answered == api.advertised {
+            String::new()
+        } else {
+            format!("versions below {} are advertised for old librdkafka (KAFKA-18659) and refused", api.answered.0)
+        };
+        table += &format!("| {} | {} | {first}-{last} | {note} |\n", api.key.name(), api.key.code());
+    }
+    table
+}
+
 /// The part of `text` between the lines that contain `<!-- name -->` and `<!-- /name -->`.
 #[must_use]
 pub fn marked<'a>(text: &'a str, name: &str) -> Option<&'a str> {

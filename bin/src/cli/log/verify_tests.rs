@@ -2,39 +2,20 @@
 
 use super::super::dump;
 use super::*;
+use crate::scratch::Scratch;
 use ottla_core::record::{BatchBuilder, PrivateKind, encode_private, patch_offset_and_epoch};
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A temporary folder that goes away with the test.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Folder {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("ottla-verify-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("a temporary folder");
-        Folder(path)
+/// A data folder with one group of these segments.
+fn data(folder: &Scratch, name: &str, segments: &[(&str, Vec<u8>)]) -> PathBuf {
+    let data = folder.path().join(name);
+    let group = data.join("orders-0.3");
+    fs::create_dir_all(&group).expect("a folder");
+    for (segment, bytes) in segments {
+        fs::write(group.join(segment), bytes).expect("a segment");
     }
-
-    /// A data folder with one group of these segments.
-    fn data(&self, name: &str, segments: &[(&str, Vec<u8>)]) -> PathBuf {
-        let data = self.0.join(name);
-        let group = data.join("orders-0.3");
-        fs::create_dir_all(&group).expect("a folder");
-        for (segment, bytes) in segments {
-            fs::write(group.join(segment), bytes).expect("a segment");
-        }
-        data
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
+    data
 }
 
 fn batch(base: i64, epoch: i32, value: &str) -> Vec<u8> {
@@ -70,17 +51,17 @@ fn run(folders: &[PathBuf]) -> (String, Result<(), String>) {
 }
 
 fn damage(segments: &[(&str, Vec<u8>)]) -> String {
-    let folder = Folder::new();
-    let (_, outcome) = run(&[folder.data("a", segments)]);
+    let folder = Scratch::new();
+    let (_, outcome) = run(&[data(&folder, "a", segments)]);
     outcome.expect_err("damage")
 }
 
 #[test]
 fn a_whole_folder_is_summed_up() {
-    let folder = Folder::new();
-    let data = folder.data("a", &[(FIRST, first()), (SECOND, second())]);
-    fs::create_dir_all(data.join("meta")).expect("a folder that is no group");
-    let (text, outcome) = run(&[data]);
+    let folder = Scratch::new();
+    let whole = data(&folder, "a", &[(FIRST, first()), (SECOND, second())]);
+    fs::create_dir_all(whole.join("meta")).expect("a folder that is no group");
+    let (text, outcome) = run(&[whole]);
     assert_eq!(outcome, Ok(()));
     assert_eq!(text, "orders-0 group 3: 2 segments, 5 batches, offset end 6, last epoch 1\n");
 }
@@ -111,8 +92,8 @@ fn damage_is_named_with_its_place() {
 #[test]
 fn a_torn_tail_is_told_and_forgiven() {
     for tail in [vec![0; 300], batch(4, 0, "torn")[..70].to_vec(), vec![1; 20]] {
-        let folder = Folder::new();
-        let (text, outcome) = run(&[folder.data("a", &[(FIRST, [first(), tail.clone()].concat())])]);
+        let folder = Scratch::new();
+        let (text, outcome) = run(&[data(&folder, "a", &[(FIRST, [first(), tail.clone()].concat())])]);
         assert_eq!(outcome, Ok(()), "{text}");
         assert!(text.ends_with(&format!("torn tail of {} bytes\n", tail.len())), "{text}");
     }
@@ -120,17 +101,17 @@ fn a_torn_tail_is_told_and_forgiven() {
 
 #[test]
 fn replicas_are_compared_whatever_their_segments_are() {
-    let folder = Folder::new();
-    let a = folder.data("a", &[(FIRST, first()), (SECOND, second())]);
-    let b = folder.data("b", &[(FIRST, [first(), second()].concat())]);
+    let folder = Scratch::new();
+    let a = data(&folder, "a", &[(FIRST, first()), (SECOND, second())]);
+    let b = data(&folder, "b", &[(FIRST, [first(), second()].concat())]);
     let (text, outcome) = run(&[a.clone(), b.clone()]);
     assert_eq!(outcome, Ok(()));
     assert!(text.contains("2 replicas equal\n") && text.ends_with("replicas equal: yes\n"), "{text}");
-    let lagging = folder.data("c", &[(FIRST, first())]);
+    let lagging = data(&folder, "c", &[(FIRST, first())]);
     let (text, outcome) = run(&[a.clone(), b.clone(), lagging]);
     assert_eq!(outcome, Ok(()));
     assert!(text.contains("3 replicas equal over what they share, the shortest ends at offset 4"), "{text}");
-    let other = folder.data("d", &[(FIRST, [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "X")].concat())]);
+    let other = data(&folder, "d", &[(FIRST, [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "X")].concat())]);
     let (text, outcome) = run(&[a, b, other]);
     let sentence = outcome.expect_err("a difference");
     assert!(text.contains("3 replicas DIFFERENT") && text.ends_with("replicas equal: no\n"), "{text}");
@@ -145,9 +126,9 @@ fn dumped(path: &Path, with_records: bool) -> String {
 
 #[test]
 fn a_dump_has_a_line_per_batch_and_per_record() {
-    let folder = Folder::new();
-    let data = folder.data("a", &[(SECOND, second())]);
-    let text = dumped(&data.join("orders-0.3").join(SECOND), true);
+    let folder = Scratch::new();
+    let whole = data(&folder, "a", &[(SECOND, second())]);
+    let text = dumped(&whole.join("orders-0.3").join(SECOND), true);
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "no-op before offset 4  payload 0  index 5  epoch 1  crc ok  size 72  position 0");
     assert!(lines[2].starts_with(
@@ -155,5 +136,5 @@ fn a_dump_has_a_line_per_batch_and_per_record() {
     ));
     assert_eq!(lines[3], "| offset 4  created 1700000000000  key \"key\"  value \"c\"");
     assert_eq!(lines[4], "| offset 5  created 1700000000005  key null  value null");
-    assert!(dumped(&data, false).starts_with(&format!("{}", data.display())), "a data folder names its files");
+    assert!(dumped(&whole, false).starts_with(&format!("{}", whole.display())), "a data folder names its files");
 }
