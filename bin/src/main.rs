@@ -1,2 +1,45 @@
-//! placeholder
-fn main() {}
+//! `ottla`: the broker and its tools in one program. This file only picks what to run.
+
+mod cli;
+mod data_folder;
+mod dev;
+mod disk;
+mod host;
+#[cfg(test)]
+mod host_tests;
+mod logs;
+mod probe;
+mod properties;
+#[cfg(test)]
+mod scratch;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A Kafka-compatible event log whose brokers replicate every partition with Raft.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+struct Ottla {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one broker with a configuration file.
+    Serve(serve::Serve),
+    /// Run a cluster on this machine to try things out.
+    Dev(dev::Dev),
+    /// Tools.
+    #[command(flatten)]
+    Tool(cli::Command),
+}
+
+fn main() -> ExitCode {
+    match Ottla::parse().command {
+        Command::Serve(serve) => serve.run(),
+        Command::Dev(dev) => dev.run(),
+        Command::Tool(tool) => tool.run(),
+    }
+}

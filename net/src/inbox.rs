@@ -26,3 +26,11 @@ impl Inbox {
         let _ = self.0.unbounded_send(input);
     }
 }
+
+impl InboxReceiver {
+    /// The next fact; `None` when nobody is left who could send one. The node takes facts itself; this is for tests of what fills the
+    /// inbox.
+    pub async fn next(&mut self) -> Option<Input> {
+        self.0.recv().await.ok()
+    }
+}

@@ -1,0 +1,173 @@
+//! The promises of [`ottla_core::disk`] on a real file system.
+
+use super::*;
+use crate::scratch::Scratch;
+use ottla_core::ids::{GroupId, Index, Offset};
+use ottla_net::InboxReceiver;
+
+const GROUP: GroupId = GroupId(7);
+
+fn segment(base: i64) -> FileName {
+    FileName::Segment { group: GROUP, base_offset: Offset(base), base_index: Index(2) }
+}
+
+struct Fixture {
+    folder: Scratch,
+    disk: FileDisk,
+    inbox: InboxReceiver,
+    next: u64,
+}
+
+impl Fixture {
+    fn new() -> Fixture {
+        let folder = Scratch::new();
+        fs::create_dir(folder.path().join(META)).expect("a fresh folder");
+        let (disk, inbox) = open(folder.path());
+        let mut fixture = Fixture { folder, disk, inbox, next: 0 };
+        let id = fixture.submit(DiskAction::CreateGroup { group: GROUP, label: "orders-0".to_string() });
+        assert_eq!(fixture.done(), DiskDone { id, stage: DiskStage::Durable });
+        fixture
+    }
+    fn submit(&mut self, action: DiskAction) -> DiskId {
+        let id = DiskId(self.next);
+        self.next += 1;
+        self.disk.submit(vec![DiskOp { id, action }]);
+        id
+    }
+    fn append(&mut self, file: FileName, position: u64, data: &'static [&'static [u8]]) -> DiskId {
+        self.submit(DiskAction::Append { file, position, data: data.iter().map(|slice| Bytes::from_static(slice)).collect() })
+    }
+    fn done(&mut self) -> DiskDone {
+        let Some(Input::Disk(done)) = next(&mut self.inbox) else { panic!("the disk only tells completions") };
+        done
+    }
+    fn stages(&mut self, count: usize) -> Vec<(DiskId, DiskStage)> {
+        (0..count).map(|_| self.done()).map(|done| (done.id, done.stage)).collect()
+    }
+    fn read(&mut self, file: FileName, position: u64, length: u32) -> DiskStage {
+        self.submit(DiskAction::Read { file, position, length });
+        self.done().stage
+    }
+}
+
+fn next(inbox: &mut InboxReceiver) -> Option<Input> {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(inbox.next())
+}
+
+fn open(folder: &Path) -> (FileDisk, InboxReceiver) {
+    let (inbox, receiver) = Inbox::new();
+    let (layout, _) = Layout::scan(folder).expect("readable");
+    (FileDisk::start(layout, inbox, 4).expect("threads start"), receiver)
+}
+
+#[test]
+fn an_append_is_told_written_and_then_durable_and_can_be_read() {
+    let mut fixture = Fixture::new();
+    let first = fixture.append(segment(0), 0, &[b"abc", b"", b"def"]);
+    let second = fixture.append(segment(0), 6, &[b"ghi"]);
+    let stages = fixture.stages(4);
+    for id in [first, second] {
+        let own: Vec<&DiskStage> = stages.iter().filter(|(of, _)| *of == id).map(|(_, stage)| stage).collect();
+        assert_eq!(own, [&DiskStage::Written, &DiskStage::Durable]);
+    }
+    assert_eq!(fixture.read(segment(0), 2, 5), DiskStage::Read(Bytes::from_static(b"cdefg")));
+}
+
+#[test]
+fn completions_of_one_file_come_in_the_order_of_issue() {
+    let mut fixture = Fixture::new();
+    let mut expected = Vec::new();
+    for number in 0..200 {
+        expected.push(fixture.append(segment(0), number * 3, &[b"abc"]));
+        fixture.append(segment(9), number * 2, &[b"xy"]);
+    }
+    let stages = fixture.stages(800);
+    for stage in [DiskStage::Written, DiskStage::Durable] {
+        let order: Vec<DiskId> = stages.iter().filter(|(id, of)| *of == stage && id.0 % 2 == 1).map(|(id, _)| *id).collect();
+        assert_eq!(order, expected, "{stage:?}");
+    }
+}
+
+#[test]
+fn files_found_at_the_next_start_are_the_ones_that_were_written() {
+    let mut fixture = Fixture::new();
+    fixture.append(segment(0), 0, &[b"abc"]);
+    fixture.append(FileName::Meta(3), 0, &[b"hello"]);
+    fixture.stages(4);
+    fs::write(fixture.folder.path().join("lost+found"), b"").expect("writable");
+    fs::write(fixture.folder.path().join("orders-0.7/notes.txt"), b"").expect("writable");
+    let (_, inventory) = Layout::scan(fixture.folder.path()).expect("readable");
+    assert_eq!(inventory.groups, [GROUP]);
+    assert_eq!(inventory.files, [(FileName::Meta(3), 5), (segment(0), 3)]);
+    assert!(fixture.folder.path().join("orders-0.7/00000000000000000000.0000000000000002.log").exists());
+}
+
+#[test]
+fn a_cut_file_goes_on_at_its_new_end() {
+    let mut fixture = Fixture::new();
+    fixture.append(segment(0), 0, &[b"abcdef"]);
+    fixture.stages(2);
+    fixture.submit(DiskAction::Truncate { file: segment(0), length: 2 });
+    assert_eq!(fixture.done().stage, DiskStage::Durable);
+    fixture.append(segment(0), 2, &[b"XY"]);
+    fixture.stages(2);
+    assert_eq!(fixture.read(segment(0), 0, 4), DiskStage::Read(Bytes::from_static(b"abXY")));
+}
+
+#[test]
+fn removing_is_idempotent_and_a_removed_group_can_be_made_again() {
+    let mut fixture = Fixture::new();
+    fixture.append(segment(0), 0, &[b"abc"]);
+    fixture.stages(2);
+    for _ in 0..2 {
+        fixture.submit(DiskAction::Remove { files: vec![segment(0), segment(5)] });
+        assert_eq!(fixture.done().stage, DiskStage::Durable);
+    }
+    fixture.append(segment(0), 0, &[b"again"]);
+    fixture.stages(2);
+    for _ in 0..2 {
+        fixture.submit(DiskAction::RemoveGroup { group: GROUP });
+        assert_eq!(fixture.done().stage, DiskStage::Durable);
+    }
+    assert!(Layout::scan(fixture.folder.path()).expect("readable").1.groups.is_empty());
+    fixture.submit(DiskAction::CreateGroup { group: GROUP, label: "orders-0".to_string() });
+    assert_eq!(fixture.done().stage, DiskStage::Durable);
+    fixture.append(segment(0), 0, &[b"new"]);
+    assert_eq!(fixture.stages(2).len(), 2);
+}
+
+#[test]
+fn the_first_failure_is_told_once_and_nothing_after_it() {
+    let mut fixture = Fixture::new();
+    let id = fixture.append(segment(0), 5, &[b"abc"]);
+    let done = fixture.done();
+    assert_eq!(done.id, id);
+    assert!(matches!(done.stage, DiskStage::Failed(_)), "{done:?}");
+    fixture.append(segment(1), 0, &[b"abc"]);
+    fixture.submit(DiskAction::Read { file: segment(3), position: 0, length: 1 });
+    drop(fixture.disk);
+    assert!(next(&mut fixture.inbox).is_none(), "nothing is told after a failure");
+    assert!(!fixture.folder.path().join("orders-0.7/00000000000000000001.0000000000000002.log").exists());
+}
+
+#[test]
+fn a_read_beyond_the_end_fails() {
+    let mut fixture = Fixture::new();
+    fixture.append(segment(0), 0, &[b"abc"]);
+    fixture.stages(2);
+    assert!(matches!(fixture.read(segment(0), 1, 3), DiskStage::Failed(_)));
+}
+
+#[test]
+fn more_files_than_handles_are_no_problem() {
+    let mut fixture = Fixture::new();
+    for round in 0..3_u64 {
+        for base in 0..20 {
+            fixture.append(segment(base), round * 3, &[b"abc"]);
+        }
+    }
+    fixture.stages(120);
+    for base in 0..20 {
+        assert_eq!(fixture.read(segment(base), 6, 3), DiskStage::Read(Bytes::from_static(b"abc")));
+    }
+}

@@ -1,0 +1,219 @@
+//! `ottla serve --config FILE`: one broker, from its files to a loop that runs until it is told to stop.
+//!
+//! Composition only: reads the configuration, opens the data folder, lets the core recover, binds the ports and runs the node. What is
+//! wrong before the first request is one plain sentence on stderr and exit code 1; so is a halt. `kill -9` is a supported stop.
+
+use crate::data_folder::DataFolder;
+use crate::disk::{FileDisk, Layout, read_exact, settle};
+use crate::host::TokioHost;
+use crate::logs;
+use crate::properties::{Properties, id_text};
+use bytes::Bytes;
+use clap::Args;
+use ottla_core::disk::FileName;
+use ottla_core::input::Input;
+use ottla_core::mutant::Mutant;
+use ottla_core::output::Outputs;
+use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
+use ottla_net::{Ended, Host, Inbox, Node, NodeSettings, PeerBook};
+use slog::{Logger, info};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+/// What a broker leaves of the process's file handles to clients.
+const HANDLES_FOR_CLIENTS: usize = 2;
+
+/// Runs a broker.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Kafka `.properties` file of the broker.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Show what happens to every connection as well.
+    #[arg(long)]
+    verbose: bool,
+    /// Stop gracefully when standard input ends: a parent that is gone takes its brokers with it.
+    #[arg(long, hide = true)]
+    stop_with_parent: bool,
+}
+
+impl Serve {
+    /// Runs until the end.
+    pub fn run(self) -> ExitCode {
+        let level = if self.verbose { slog::Level::Debug } else { slog::Level::Info };
+        let (log, guard) = logs::start(level);
+        let ended = self.serve(&log);
+        drop((log, guard));
+        match ended {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(reason) => {
+                eprintln!("{reason}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn serve(&self, log: &Logger) -> Result<(), String> {
+        let shown = self.config.display();
+        let text = std::fs::read_to_string(&self.config).map_err(|error| format!("{shown} can't be read: {error}."))?;
+        let properties = Properties::parse(&text).map_err(|reason| format!("{shown}: {reason}"))?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| format!("The runtime can't be started: {error}."))?;
+        LocalSet::new().block_on(&runtime, run(properties, log.clone(), self.stop_with_parent))
+    }
+}
+
+async fn run(properties: Properties, log: Logger, stop_with_parent: bool) -> Result<(), String> {
+    let boot = entropy().map_err(|error| format!("No randomness from the system: {error}."))?;
+    let folder = DataFolder::open(
+        &properties.data,
+        properties.broker,
+        properties.cluster_id.as_deref(),
+        &properties.fresh_cluster_id(boot[0]),
+        &id_text([boot[1], boot[2]]),
+    )?;
+    let host = TokioHost::new();
+    let (inbox, receiver) = Inbox::new();
+    // Ports before recovery: a broker that can't be reached should say so before it reads for long.
+    let clients = bind(&host, "listeners", &properties.clients.to_bind()).await?;
+    let peers = match &properties.peers {
+        Some(address) => Some(bind(&host, "listeners", &address.to_bind()).await?),
+        None => None,
+    };
+    let config = broker_config(&properties, folder.cluster_id(), boot[3]);
+    let (layout, broker) = recover(&host, config, &folder)?;
+    let handles = handles_max();
+    let disk =
+        FileDisk::start(layout, inbox.clone(), handles / 4).map_err(|error| format!("No threads for the disk: {error}."))?;
+    let book = PeerBook {
+        cluster_id: folder.cluster_id().to_string(),
+        broker: properties.broker,
+        boot: boot[0],
+        peers: properties
+            .voters
+            .iter()
+            .filter(|(id, _)| *id != properties.broker)
+            .filter_map(|(id, address)| Some((*id, address.as_ref()?.to_string())))
+            .collect(),
+    };
+    stop_on_signals(&inbox, stop_with_parent)?;
+    let settings = NodeSettings { clients, peers, book, connections_max: handles / HANDLES_FOR_CLIENTS, log: log.clone() };
+    let node = Node::start(host, broker, disk, (inbox, receiver), settings);
+    announce(&properties, folder.cluster_id());
+    match node.run().await {
+        Ended::Stopped => {
+            info!(log, "stopped");
+            Ok(())
+        }
+        Ended::Halted(fatal) => Err(format!("Broker {} stops: {fatal}.", properties.broker.0)),
+    }
+}
+
+async fn bind(host: &TokioHost, setting: &str, address: &str) -> Result<tokio::net::TcpListener, String> {
+    host.listen(address).await.map_err(|error| format!("{setting}: {address} can't be listened on: {error}."))
+}
+
+fn broker_config(properties: &Properties, cluster_id: &str, seed: u64) -> BrokerConfig {
+    BrokerConfig {
+        cluster_id: cluster_id.to_string(),
+        broker: properties.broker,
+        voters: properties.voters.iter().map(|(id, _)| *id).collect(),
+        advertised_host: properties.advertised.host.clone(),
+        advertised_port: properties.advertised.port,
+        rack: properties.rack.clone(),
+        seed,
+        raft: ottla_core::broker::RaftSettings::default(),
+        settings: properties.settings.clone(),
+        mutant: Mutant::default(),
+    }
+}
+
+/// Lets the core rebuild itself from the folder.
+fn recover(host: &TokioHost, config: BrokerConfig, folder: &DataFolder) -> Result<(Layout, (Broker, Outputs)), String> {
+    let unreadable = |error: std::io::Error| format!("The data folder {} can't be read: {error}.", folder.path().display());
+    let (layout, inventory) = Layout::scan(folder.path()).map_err(unreadable)?;
+    settle(&layout, &inventory).map_err(unreadable)?;
+    let mut recovery = Recovery::new(config, inventory);
+    let mut open: Option<(FileName, File)> = None;
+    loop {
+        match recovery.poll() {
+            RecoveryStep::Read { file, position, length } => {
+                let data = read(&layout, &mut open, file, position, length).map_err(unreadable)?;
+                recovery.read_done(data);
+            }
+            RecoveryStep::Done => break,
+            RecoveryStep::Halt(fatal) => return Err(format!("The broker does not start: {fatal}.")),
+        }
+    }
+    let mut first = Outputs::default();
+    let broker = recovery.finish(host.now(), &mut first);
+    Ok((layout, (broker, first)))
+}
+
+/// Reads for recovery, keeping the last file open: it is read in pieces.
+fn read(
+    layout: &Layout,
+    open: &mut Option<(FileName, File)>,
+    name: FileName,
+    position: u64,
+    length: u32,
+) -> std::io::Result<Bytes> {
+    if open.as_ref().is_none_or(|(kept, _)| *kept != name) {
+        let path = layout.path(name).ok_or_else(|| std::io::Error::other(format!("{name:?} has no folder")))?;
+        *open = Some((name, File::open(path)?));
+    }
+    let (_, file) = open.as_ref().expect("it was opened above");
+    read_exact(file, position, length)
+}
+
+fn stop_on_signals(inbox: &Inbox, with_parent: bool) -> Result<(), String> {
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let mut signals = signal(kind).map_err(|error| format!("Signals can't be watched: {error}."))?;
+        let inbox = inbox.clone();
+        tokio::task::spawn_local(async move {
+            while signals.recv().await.is_some() {
+                inbox.send(Input::Stop);
+            }
+        });
+    }
+    if with_parent {
+        let inbox = inbox.clone();
+        let watch = move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            inbox.send(Input::Stop);
+        };
+        std::thread::Builder::new().name("parent".to_string()).spawn(watch).map_err(|error| format!("No thread: {error}."))?;
+    }
+    Ok(())
+}
+
+/// The line that scripts wait for.
+fn announce(properties: &Properties, cluster_id: &str) {
+    let peers = properties.peers.as_ref().map_or_else(String::new, |address| format!(", brokers {}", address.to_bind()));
+    let line =
+        format!("Broker {} is ready: clients {}{peers}, cluster {cluster_id}", properties.broker.0, properties.clients.to_bind());
+    let mut out = std::io::stdout();
+    // Nobody may be listening any more: that is no reason to stop.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Numbers that no other life has.
+fn entropy() -> std::io::Result<[u64; 4]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(std::array::from_fn(|place| u64::from_le_bytes(std::array::from_fn(|byte| bytes[place * 8 + byte]))))
+}
+
+/// How many files and sockets this process may have open, read from the kernel; a careful guess where it does not say.
+fn handles_max() -> usize {
+    const GUESS: usize = 1024;
+    const USEFUL: usize = 20_000;
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find(|line| line.starts_with("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().nth(3)).and_then(|soft| soft.parse().ok());
+    soft.unwrap_or(GUESS).min(USEFUL)
+}
