@@ -389,6 +389,12 @@ impl RaftGroup {
         self.raw.raft.prs().iter().filter(|(_, progress)| progress.matched >= index.0).count()
     }
 
+    /// Whether it takes part: before, it says and accepts nothing.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// Raft role.
     #[must_use]
     pub fn role(&self) -> Role {

@@ -443,9 +443,9 @@ impl Replicas {
         Some(self.next_tick)
     }
 
-    /// All groups, for checkers, ascending.
+    /// All groups that take part (their folder and what was found in it are durable), for checkers, ascending.
     #[must_use]
     pub fn views(&self) -> Vec<GroupView> {
-        self.groups.values().map(RaftGroup::view).collect()
+        self.groups.values().filter(|group| group.is_open()).map(RaftGroup::view).collect()
     }
 }
