@@ -1,6 +1,7 @@
 //! `ottla`: the broker and its tools in one program. This file only picks what to run.
 
 mod cli;
+mod client;
 mod data_folder;
 mod dev;
 mod disk;

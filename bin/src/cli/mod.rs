@@ -1,13 +1,46 @@
 //! The tools of the command line: each asks a running cluster or reads files, none runs a broker.
+//!
+//! Data goes to standard output, sentences to standard error. Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
 
+mod cluster;
+mod consume;
 pub mod log;
+mod output;
+mod partitioner;
+mod produce;
+mod topic;
 
-use clap::Subcommand;
+use crate::client::{Client, Failure};
+use clap::{Args, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// A tool.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Create, list, describe and delete topics.
+    #[command(subcommand)]
+    Topic(topic::TopicCommand),
+    /// Write lines from standard input to a topic.
+    ///
+    /// Every line becomes one record. With --key-separator the part before the separator is the key; records with the same key go to
+    /// the same partition, the one Java clients choose too. With acks=all, which is the default, no line is written twice, however often
+    /// a broker fails meanwhile.
+    #[command(
+        after_help = "Examples:\n  seq 1000 | ottla produce numbers\n  echo 'alice:paid' | ottla produce orders --key-separator :"
+    )]
+    Produce(produce::Produce),
+    /// Print the records of a topic.
+    ///
+    /// Reads all partitions, or the one given, until --max-messages were printed, or nothing came for --timeout-ms, or Ctrl-C.
+    #[command(
+        after_help = "Examples:\n  ottla consume numbers --max-messages 10\n  ottla consume orders --partition 0 --from 1200 --timeout-ms 1000\n  ottla consume orders --from latest --output json"
+    )]
+    Consume(consume::Consume),
+    /// Look at the cluster as a whole.
+    #[command(subcommand)]
+    Cluster(cluster::ClusterCommand),
     /// Look into data folders.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -16,8 +49,70 @@ pub enum Command {
 impl Command {
     /// Runs it.
     pub fn run(self) -> ExitCode {
-        match self {
-            Command::Log(command) => log::run(&command),
+        let outcome = match self {
+            Command::Topic(command) => command.run(),
+            Command::Produce(command) => command.run(),
+            Command::Consume(command) => command.run(),
+            Command::Cluster(command) => command.run(),
+            Command::Log(command) => return log::run(&command),
+        };
+        match outcome {
+            Ok(code) => code,
+            Err(Failed(sentence)) => {
+                eprintln!("error: {sentence}");
+                ExitCode::FAILURE
+            }
         }
+    }
+}
+
+/// How to reach the cluster; every tool that asks one has these.
+#[derive(Debug, Args)]
+struct Reach {
+    /// Addresses of one or more brokers, separated by commas; the others are found through them.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", value_delimiter = ',')]
+    bootstrap: Vec<String>,
+    /// Give up when the cluster does not answer for so long; errors that pass, such as elections, are waited for.
+    #[arg(long, value_name = "MS", default_value_t = 30_000, value_parser = clap::value_parser!(u64).range(1..))]
+    patience_ms: u64,
+}
+
+impl Reach {
+    fn client(&self) -> Client {
+        Client::new(self.bootstrap.clone(), Duration::from_millis(self.patience_ms))
+    }
+}
+
+/// How to print.
+#[derive(Debug, Args)]
+struct Print {
+    /// How data is printed.
+    #[arg(long, value_enum, default_value_t = output::Format::Table)]
+    output: output::Format,
+}
+
+impl Print {
+    fn report(&self, report: &output::Report) -> Result<(), Failed> {
+        print(&report.render(self.output))
+    }
+}
+
+/// A tool ends with this sentence and exit code 1.
+#[derive(Debug)]
+pub struct Failed(String);
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Failed {
+        Failed(failure.to_string())
+    }
+}
+
+/// Writes to standard output. A reader that went away, as `head` does, ends the program without a word.
+fn print(text: &str) -> Result<(), Failed> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => Err(Failed(format!("standard output can't be written: {error}"))),
     }
 }
