@@ -68,7 +68,7 @@ impl Command {
 
 /// How to reach the cluster; every tool that asks one has these.
 #[derive(Debug, Args)]
-struct Reach {
+pub struct Reach {
     /// Addresses of one or more brokers, separated by commas; the others are found through them.
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9092", value_delimiter = ',')]
     bootstrap: Vec<String>,
@@ -85,7 +85,7 @@ impl Reach {
 
 /// How to print.
 #[derive(Debug, Args)]
-struct Print {
+pub struct Print {
     /// How data is printed.
     #[arg(long, value_enum, default_value_t = output::Format::Table)]
     output: output::Format,
