@@ -107,7 +107,6 @@ struct Node {
     timer_at: u64,
     /// The life of each peer to which this broker believes to have connections; 0 for none.
     sessions: Vec<u64>,
-    is_stopped: bool,
 }
 
 #[derive(Debug)]
@@ -162,7 +161,6 @@ impl Cluster {
                 timer_number: 0,
                 timer_at: u64::MAX,
                 sessions: vec![0; shape.brokers],
-                is_stopped: false,
             })
             .collect();
         Cluster {
@@ -339,18 +337,14 @@ impl Cluster {
         this.is_round_due = false;
         this.paused_until = 0;
         this.timer_at = u64::MAX;
-        this.is_stopped = false;
         this.clock.boot(self.now, this.life);
         let life = this.life;
         let inventory = this.disk.start();
-        let names: Vec<FileName> = this.disk.files().collect();
-        self.watch.started(
-            node,
-            inventory.groups.iter().copied(),
-            names.iter().filter_map(|name| this.disk.content(*name).map(|(data, durable)| (*name, data, durable))),
-        );
+        let names = inventory.files.len();
+        self.look_at_disk(node);
+        let this = &mut self.nodes[node];
         self.trace.event(self.now, n64(node), 50);
-        self.trace.line(self.now, &format!("b{node}"), &format!("starts, life {life}, {} files", names.len()));
+        self.trace.line(self.now, &format!("b{node}"), &format!("starts, life {life}, {names} files"));
         let config = BrokerConfig {
             cluster_id: "c2ltdWxhdGVkLWNsdXN0ZXI".to_string(),
             broker: broker_id(node),
@@ -401,6 +395,14 @@ impl Cluster {
         }
     }
 
+    fn look_at_disk(&mut self, node: usize) {
+        let disk = &self.nodes[node].disk;
+        let names: Vec<FileName> = disk.files().collect();
+        let files = names.iter().filter_map(|name| disk.content(*name).map(|(data, durable)| (*name, data, durable)));
+        let verdict = self.watch.looked(node, disk.inventory().groups.into_iter(), files);
+        self.judge(verdict);
+    }
+
     /// Stops a broker at once and starts it again after `down_us`, or not at all.
     pub(crate) fn crash(&mut self, node: usize, kind: CrashKind, down_us: Option<u64>) {
         if self.nodes[node].broker.take().is_none() {
@@ -414,7 +416,7 @@ impl Cluster {
         let life = this.life;
         self.counters.crashes += 1;
         self.counters.torn += loss.torn;
-        self.watch.stopped(node);
+        self.look_at_disk(node);
         self.trace.event(self.now, n64(node), 51);
         self.trace.number(loss.torn ^ (loss.lost << 16) ^ (loss.vanished << 32));
         for peer in 0..self.shape.brokers {
@@ -450,13 +452,6 @@ impl Cluster {
     pub(crate) fn slow_disk(&mut self, node: usize, us: u64, extra_us: u64) {
         let until = self.now + us;
         self.nodes[node].disk.slow_down(until, extra_us);
-    }
-
-    /// Asks a broker for a graceful stop.
-    pub(crate) fn stop(&mut self, node: usize) {
-        if self.nodes[node].broker.is_some() {
-            self.input(node, Input::Stop, 41, &[]);
-        }
     }
 
     /// Takes all faults away; brokers that are down start.
@@ -637,7 +632,6 @@ impl Cluster {
                 self.crash(node, CrashKind::PowerCut, Some(down));
             }
             Output::Stopped => {
-                self.nodes[node].is_stopped = true;
                 self.trace.line(self.now, &format!("b{node}"), "-> stopped");
             }
         }
@@ -658,7 +652,7 @@ impl Cluster {
         if self.trace.is_printing() {
             self.trace.line(self.now, &format!("b{node}"), &format!("-> b{to} {class:?} {}", promises::brief(&frame)));
         }
-        let verdict = promises::check_frame(&mut self.watch, node, &self.nodes[node].disk, &frame);
+        let verdict = promises::check_frame(&mut self.watch, node, to, &frame);
         self.judge(verdict);
         let life = self.nodes[to].life;
         for at in self.net.send_peer(self.now, node, to, lane).into_iter().flatten() {
@@ -701,7 +695,8 @@ impl Cluster {
                 self.watch.grown(node, file, data)
             }
             DiskChange::Synced { file, end } => {
-                self.watch.synced(node, file, end);
+                let data = self.nodes[node].disk.content(file).map_or(&[][..], |(data, _)| data);
+                self.watch.synced(node, file, end, data);
                 Ok(())
             }
             DiskChange::Cut { file, end } => self.watch.cut(node, file, end, false),

@@ -21,8 +21,6 @@ pub(crate) enum Stream {
     Clock = 5,
     /// Order of outputs, delay of rounds.
     Schedule = 6,
-    /// What clients do.
-    Workload = 7,
     /// Crashes in the middle of a round.
     Buggify = 8,
     /// Seeds handed to the brokers.
@@ -39,7 +37,6 @@ impl Stream {
             Stream::Disk => 4,
             Stream::Clock => 5,
             Stream::Schedule => 6,
-            Stream::Workload => 7,
             Stream::Buggify => 8,
             Stream::Broker => 9,
         }

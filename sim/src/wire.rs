@@ -21,7 +21,6 @@ pub(crate) mod error {
     pub(crate) const OFFSET_OUT_OF_RANGE: i16 = 1;
     pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
     pub(crate) const LEADER_NOT_AVAILABLE: i16 = 5;
-    pub(crate) const NOT_LEADER_OR_FOLLOWER: i16 = 6;
     pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
@@ -120,7 +119,6 @@ pub(crate) struct FetchAnswer {
     pub(crate) partition: i32,
     pub(crate) error: i16,
     pub(crate) high_watermark: i64,
-    pub(crate) log_start: i64,
     pub(crate) records: Result<Vec<RecordRead>, String>,
 }
 
@@ -137,7 +135,6 @@ pub(crate) fn fetch_answers(frame: Bytes, version: i16) -> Result<(i16, Vec<Fetc
                 partition: partition.partition_index,
                 error: partition.error_code,
                 high_watermark: partition.high_watermark,
-                log_start: partition.log_start_offset,
                 records: read.map(|()| records),
             });
         }
@@ -178,7 +175,6 @@ pub(crate) struct PartitionSeen {
     pub(crate) error: i16,
     pub(crate) leader: i32,
     pub(crate) epoch: i32,
-    pub(crate) replicas: usize,
 }
 
 pub(crate) fn metadata_answer(frame: Bytes, version: i16) -> Result<Vec<PartitionSeen>, DecodeError> {
@@ -186,7 +182,7 @@ pub(crate) fn metadata_answer(frame: Bytes, version: i16) -> Result<Vec<Partitio
     let mut seen = Vec::new();
     for topic in response.topics {
         let name = topic.name.as_ref().map(ToString::to_string).unwrap_or_default();
-        for metadata::response::Partitions { error_code, partition_index, leader_id, leader_epoch, replica_nodes, .. } in
+        for metadata::response::Partitions { error_code, partition_index, leader_id, leader_epoch, .. } in
             topic.partitions
         {
             seen.push(PartitionSeen {
@@ -196,7 +192,6 @@ pub(crate) fn metadata_answer(frame: Bytes, version: i16) -> Result<Vec<Partitio
                 error: error_code,
                 leader: leader_id,
                 epoch: leader_epoch,
-                replicas: replica_nodes.len(),
             });
         }
     }

@@ -56,19 +56,4 @@ impl Workload {
             patience_us: dice.log_between(300_000, 3_000_000),
         }
     }
-
-    /// All sorts of requests, in moderation.
-    pub(crate) fn calm() -> Workload {
-        Workload {
-            busy_percent: 50,
-            think_us_max: 50_000,
-            produce_percent: 50,
-            fetch_percent: 45,
-            acks_none_percent: 5,
-            acks_leader_percent: 15,
-            batch_values_max: 5,
-            value_bytes_max: 200,
-            patience_us: 2_000_000,
-        }
-    }
 }

@@ -52,10 +52,12 @@ impl GroupMirror {
         Some((*entry, segment.durable >= entry.end))
     }
 
-    /// Index of the last entry; 1, the birth entry, for an empty log.
-    pub(crate) fn last_index(&self) -> Index {
-        let last = self.segments.iter().next_back().map_or(1, |(base, s)| base + count(s.entries.len()) - 1);
-        Index(last.max(1))
+    /// Whether all entries up to `index` are there and durable.
+    pub(crate) fn is_durable_through(&self, index: Index) -> bool {
+        let Some((entry, is_durable)) = self.entry(index) else { return index.0 <= 1 };
+        is_durable
+            && entry.end > 0
+            && self.segments.range(..=index.0).rev().skip(1).all(|(_, segment)| segment.durable >= segment.parsed)
     }
 
     /// The entry that holds `offset`, with its index, and whether it is durable.
@@ -71,14 +73,6 @@ impl GroupMirror {
             }
         }
         None
-    }
-
-    /// All entries from `first` on, in order.
-    pub(crate) fn entries_from(&self, first: Index) -> impl Iterator<Item = (Index, EntrySeen)> + '_ {
-        self.segments
-            .iter()
-            .flat_map(|(base, s)| s.entries.iter().enumerate().map(move |(n, e)| (Index(base + count(n)), *e)))
-            .filter(move |(index, _)| *index >= first)
     }
 }
 
@@ -255,7 +249,7 @@ pub(crate) mod tests {
         node.grown(file, &data);
         node.synced(file, 122);
         let log = node.group(GroupId(3)).expect("made by its first file");
-        assert_eq!(log.last_index(), Index(4));
+        assert!(log.is_durable_through(Index(3)) && !log.is_durable_through(Index(4)));
         let (index, entry, durable) = log.entry_of_offset(Offset(1)).expect("in the second batch");
         assert_eq!((index, entry.crc, durable), (Index(3), 8, true));
         let (index, entry, durable) = log.entry_of_offset(Offset(4)).expect("in the third batch");
@@ -263,6 +257,6 @@ pub(crate) mod tests {
         assert!(log.entry_of_offset(Offset(5)).is_none());
         let gone = node.cut(file, 122, false);
         assert!(matches!(gone.as_slice(), [(_, LogChange::Gone { index: Index(4), .. })]));
-        assert_eq!(node.group(GroupId(3)).map(GroupMirror::last_index), Some(Index(3)));
+        assert!(node.group(GroupId(3)).is_some_and(|log| log.entry(Index(4)).is_none()));
     }
 }

@@ -4,5 +4,6 @@
 
 pub(crate) mod history;
 pub(crate) mod log_mirror;
+pub(crate) mod meta_mirror;
 pub(crate) mod promises;
 pub(crate) mod watch;

@@ -9,7 +9,7 @@ use super::watch::{Breach, Watch, breach};
 use crate::disk::SimDisk;
 use crate::wire;
 use bytes::Bytes;
-use ottla_core::ids::{GroupId, Offset, TopicId};
+use ottla_core::ids::{GroupId, Index, Offset, Term, TopicId};
 
 /// One batch of a produce request.
 #[derive(Clone, Debug)]
@@ -88,38 +88,125 @@ fn durable_holders(watch: &Watch, disks: &[&SimDisk], label: &str, offset: Offse
                     .and_then(|log| log.entry_of_offset(offset))
                     .is_some_and(|(_, entry, durable)| durable && entry.crc == crc && entry.base_offset == offset)
         });
-        // A broker that is down keeps its durable image, but nothing un-synced was counted for it either way.
-        if holds || is_held_by_down(disk, label, offset, crc) {
+        if holds {
             holders.push(node);
         }
     }
     holders
 }
 
-/// Looks at the raw image, for brokers that are down and therefore not mirrored.
-fn is_held_by_down(disk: &SimDisk, label: &str, offset: Offset, crc: u32) -> bool {
-    let mut mirror = super::log_mirror::NodeMirror::default();
-    for file in disk.files() {
-        let ottla_core::disk::FileName::Segment { group, .. } = file else { continue };
-        if disk.label(group) != Some(label) {
-            continue;
-        }
-        let Some((data, durable)) = disk.content(file) else { continue };
-        let durable_part = usize::try_from(durable).map_or(data, |end| &data[..end.min(data.len())]);
-        mirror.found(file, durable_part);
-    }
-    mirror
-        .groups()
-        .filter_map(|group| mirror.group(group)?.entry_of_offset(offset))
-        .any(|(_, entry, _)| entry.crc == crc && entry.base_offset == offset)
+/// A raft message as it stands in a peer frame (`core/src/raft/frame.rs` draws it).
+#[derive(Clone, Copy, Debug)]
+struct RaftMessage {
+    kind: u8,
+    is_rejected: bool,
+    group: GroupId,
+    term: Term,
+    index: Index,
 }
 
-/// I6, as far as frames can be read.
-pub(crate) fn check_frame(_watch: &mut Watch, _node: usize, _disk: &SimDisk, _frame: &Bytes) -> Result<(), Breach> {
+const FRAME_HEADER: usize = 8;
+const RAFT_HEADER: usize = 64;
+const OTHER_HEADER: usize = 8;
+const APPEND_RESPONSE: u8 = 4;
+const VOTE: u8 = 5;
+const VOTE_RESPONSE: u8 = 6;
+const PRE_VOTE: u8 = 17;
+const PRE_VOTE_RESPONSE: u8 = 18;
+
+fn messages(frame: &[u8]) -> Vec<RaftMessage> {
+    let mut found = Vec::new();
+    let size = frame.get(4..8).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+    let end = FRAME_HEADER + usize::try_from(size).unwrap_or(0);
+    let mut at = FRAME_HEADER;
+    while let Some(tag) = frame.get(at).filter(|_| at < end) {
+        if *tag != 1 {
+            at += OTHER_HEADER;
+            continue;
+        }
+        let Some(header) = frame.get(at..at + RAFT_HEADER) else { break };
+        let long = |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
+        found.push(RaftMessage {
+            kind: header[1],
+            is_rejected: header[2] & 1 != 0,
+            group: GroupId(long(8)),
+            term: Term(long(16)),
+            index: Index(long(24)),
+        });
+        at += RAFT_HEADER;
+    }
+    found
+}
+
+/// I6.
+pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8]) -> Result<(), Breach> {
+    for message in messages(frame) {
+        if message.kind == PRE_VOTE || message.kind == PRE_VOTE_RESPONSE {
+            continue;
+        }
+        watch.counters.promises += 1;
+        let RaftMessage { group, term, index, .. } = message;
+        let promised = watch.promised(node, group).cloned().unwrap_or_default();
+        let durable_term = promised.term.max(Term::BIRTH);
+        let says = kind_name(message.kind);
+        if term > durable_term {
+            return breach(
+                "I6",
+                format!(
+                    "Nothing is sent that depends on un-synced state, but broker {node} sent {says} of term {term} in group {group} while its \
+                     disk knows term {durable_term}."
+                ),
+            );
+        }
+        let voted = promised.vote.and_then(|b| usize::try_from(b.0).ok());
+        if message.kind == VOTE_RESPONSE && !message.is_rejected && term == durable_term && voted != Some(to) {
+            return breach(
+                "I6",
+                format!(
+                    "A vote is durable before it is told, but broker {node} told broker {to} that it has its vote for group {group} term \
+                     {term} while its disk says {voted:?}."
+                ),
+            );
+        }
+        if message.kind == APPEND_RESPONSE && !message.is_rejected && term == durable_term {
+            let is_durable = watch.mirror(node).group(group).map_or(index.0 <= 1, |log| log.is_durable_through(index));
+            if !is_durable {
+                return breach(
+                    "I6",
+                    format!(
+                        "An entry is durable before it is acknowledged, but broker {node} acknowledged index {index} of group {group} in term \
+                         {term} before its disk had all of it."
+                    ),
+                );
+            }
+        }
+    }
     Ok(())
+}
+
+fn kind_name(kind: u8) -> String {
+    let name = match kind {
+        3 => "append",
+        APPEND_RESPONSE => "append-response",
+        VOTE => "vote",
+        VOTE_RESPONSE => "vote-response",
+        7 => "snapshot",
+        8 => "heartbeat",
+        9 => "heartbeat-response",
+        14 => "timeout-now",
+        PRE_VOTE => "pre-vote",
+        PRE_VOTE_RESPONSE => "pre-vote-response",
+        other => return format!("message {other}"),
+    };
+    name.into()
 }
 
 /// A few words about a frame.
 pub(crate) fn brief(frame: &[u8]) -> String {
-    format!("{} bytes", frame.len())
+    let mut text = format!("{} bytes", frame.len());
+    for m in messages(frame) {
+        let no = if m.is_rejected { " no" } else { "" };
+        text.push_str(&format!(" [{} g{} t{} i{}{no}]", kind_name(m.kind), m.group, m.term, m.index));
+    }
+    text
 }

@@ -12,6 +12,7 @@
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
 use super::log_mirror::{EntrySeen, LogChange, NodeMirror};
+use super::meta_mirror::{MetaMirror, Promised};
 use crate::report::Counters;
 use crate::views::GroupSeen;
 use ottla_core::disk::FileName;
@@ -53,6 +54,7 @@ struct Said {
 #[derive(Debug, Default)]
 struct WatchedNode {
     mirror: NodeMirror,
+    meta: MetaMirror,
     said: BTreeMap<GroupId, Said>,
 }
 
@@ -79,22 +81,23 @@ impl Watch {
         &self.nodes[node].mirror
     }
 
-    /// A broker is down: what it said does not bind its next life, except for what is durable.
-    pub(crate) fn stopped(&mut self, node: usize) {
-        self.nodes[node].said.clear();
-        self.nodes[node].mirror.clear();
+    /// What a broker durably promised for a group.
+    pub(crate) fn promised(&self, node: usize, group: GroupId) -> Option<&Promised> {
+        self.nodes[node].meta.group(group)
     }
 
-    /// A broker starts from its disk: all files are looked at anew.
-    pub(crate) fn started<'a>(
+    /// A broker went down, or starts from its disk: what it said does not bind its next life, and all files are looked at anew,
+    /// because a crash may have kept more than was synced. What was durable must still be there.
+    pub(crate) fn looked<'a>(
         &mut self,
         node: usize,
         groups: impl Iterator<Item = GroupId>,
         files: impl Iterator<Item = (FileName, &'a [u8], u64)>,
-    ) {
+    ) -> Result<(), Breach> {
         let watched = &mut self.nodes[node];
         watched.mirror.clear();
         watched.said.clear();
+        let before = std::mem::take(&mut watched.meta);
         for group in groups {
             watched.mirror.make(group);
         }
@@ -102,7 +105,24 @@ impl Watch {
             // Nothing is judged here: entries were judged when written and are again when told committed.
             watched.mirror.found(file, data);
             watched.mirror.synced(file, durable);
+            if let FileName::Meta(number) = file {
+                watched.meta.synced(number, data);
+            }
         }
+        for (group, promised) in before.groups() {
+            let after = watched.meta.group(group);
+            let is_kept = after.is_none_or(|a| (a.term, a.vote.is_some()) >= (promised.term, promised.vote.is_some()));
+            if !is_kept {
+                return breach(
+                    "I5",
+                    format!(
+                        "A durable term and vote are never forgotten, but broker {node} had {promised:?} in group {group} and starts with \
+                         {after:?}."
+                    ),
+                );
+            }
+        }
+        Ok(())
     }
 
     /// A folder was made.
@@ -117,8 +137,12 @@ impl Watch {
     }
 
     /// Bytes up to `end` are durable.
-    pub(crate) fn synced(&mut self, node: usize, file: FileName, end: u64) {
+    pub(crate) fn synced(&mut self, node: usize, file: FileName, end: u64, data: &[u8]) {
         self.nodes[node].mirror.synced(file, end);
+        if let FileName::Meta(number) = file {
+            let durable = usize::try_from(end).map_or(data, |end| &data[..end.min(data.len())]);
+            self.nodes[node].meta.synced(number, durable);
+        }
     }
 
     /// A file grew to `data`.
@@ -300,6 +324,7 @@ impl Watch {
     }
 
     fn committed(&mut self, node: usize, group: GroupId, before: Index, now: Index, term: Term) -> Result<(), Breach> {
+        self.check_commit_is_durable(node, group, now)?;
         let truth = self.truth.entry(group).or_default();
         let Some(log) = self.nodes[node].mirror.group(group) else {
             return breach(
@@ -342,9 +367,33 @@ impl Watch {
         Ok(())
     }
 
-    /// Committed entries of a group known to this watch.
-    pub(crate) fn committed_count(&self, group: GroupId) -> usize {
-        self.truth.get(&group).map_or(0, |t| t.committed.len())
+    /// I7 at its root: what anyone calls committed is durable on a quorum of the voters.
+    fn check_commit_is_durable(&self, node: usize, group: GroupId, commit: Index) -> Result<(), Breach> {
+        if self.truth.get(&group).is_some_and(|t| t.committed.len() > slot(commit)) || commit.0 < 2 {
+            return Ok(());
+        }
+        let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| &p.voters) else { return Ok(()) };
+        let holds = |broker: &usize| self.nodes[*broker].mirror.group(group).is_some_and(|log| log.is_durable_through(commit));
+        let terms: Vec<Option<Term>> = voters
+            .iter()
+            .filter_map(|voter| usize::try_from(voter.0).ok())
+            .filter(|broker| *broker < self.nodes.len())
+            .filter(holds)
+            .map(|broker| self.nodes[broker].mirror.group(group).and_then(|log| log.entry(commit)).map(|(e, _)| e.term))
+            .collect();
+        let most = terms.iter().map(|term| terms.iter().filter(|other| *other == term).count()).max().unwrap_or(0);
+        let quorum = voters.len() / 2 + 1;
+        if most < quorum {
+            return breach(
+                "I7",
+                format!(
+                    "What is called committed is durable on a quorum, but broker {node} says that index {commit} of group {group} is, while \
+                     {most} of its {} voters durably hold one and the same entry there.",
+                    voters.len()
+                ),
+            );
+        }
+        Ok(())
     }
 
     /// Who led a group last, with its term, by what brokers said.

@@ -142,7 +142,8 @@ impl SharedWorld {
                     inner.watch.grown(node, file, data)
                 }
                 DiskChange::Synced { file, end } => {
-                    inner.watch.synced(node, file, end);
+                    let data = machine.disk.content(file).map_or(&[][..], |(data, _)| data);
+                    inner.watch.synced(node, file, end, data);
                     Ok(())
                 }
                 DiskChange::Cut { file, end } => inner.watch.cut(node, file, end, false),
@@ -188,7 +189,7 @@ fn ip(last: usize) -> IpAddr {
 /// One life of one broker.
 async fn broker(world: SharedWorld, node: usize) {
     let host = MadHost { world: world.clone(), node };
-    let (config, inventory, life, brokers) = {
+    let (config, inventory, life, brokers, verdict) = {
         let now = world.now_us();
         let mut guard = world.lock();
         let inner = &mut *guard;
@@ -202,7 +203,7 @@ async fn broker(world: SharedWorld, node: usize) {
         let inventory = machine.disk.start();
         let names: Vec<FileName> = machine.disk.files().collect();
         let files = names.iter().filter_map(|n| machine.disk.content(*n).map(|(data, durable)| (*n, data, durable)));
-        inner.watch.started(node, inventory.groups.iter().copied(), files);
+        let verdict = inner.watch.looked(node, inventory.groups.iter().copied(), files);
         inner.trace.line(now, &format!("b{node}"), &format!("starts, life {life}"));
         let config = BrokerConfig {
             cluster_id: CLUSTER_ID.to_string(),
@@ -216,8 +217,9 @@ async fn broker(world: SharedWorld, node: usize) {
             settings: inner.shape.settings.clone(),
             mutant: inner.shape.mutant,
         };
-        (config, inventory, life, brokers)
+        (config, inventory, life, brokers, verdict)
     };
+    world.judge(verdict);
     let mut outputs = Outputs::default();
     let mut recovery = Recovery::new(config, inventory);
     let broker = loop {
@@ -415,7 +417,11 @@ impl Cluster {
             let loss = machine.disk.crash(kind, now);
             inner.counters.crashes += 1;
             inner.counters.torn += loss.torn;
-            inner.watch.stopped(node);
+            let disk = &inner.machines[node].disk;
+            let names: Vec<FileName> = disk.files().collect();
+            let files = names.iter().filter_map(|n| disk.content(*n).map(|(data, durable)| (*n, data, durable)));
+            // Judged when the broker starts again.
+            drop(inner.watch.looked(node, disk.inventory().groups.into_iter(), files));
         }
         self.handle.kill(self.id(node));
         let (handle, id, world) = (self.handle.clone(), self.id(node), self.world.clone());

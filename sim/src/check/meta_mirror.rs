@@ -1,0 +1,138 @@
+//! What one broker durably promised, read off its meta log: term, vote and voters of each group.
+//!
+//! The format is the one drawn in `core/src/log/meta_log.rs`: a 32-byte header with a salt, then frames of length, CRC, sequence, durable
+//! count and record. Only records of kind 1 (voters), 2 (term and vote) and 4 (removed) matter here.
+
+use crate::batch::crc32c;
+use ottla_core::ids::{BrokerId, GroupId, Term};
+use ottla_core::random::keyed;
+use std::collections::BTreeMap;
+
+/// What is durable of a group.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Promised {
+    /// Term.
+    pub(crate) term: Term,
+    /// Vote in it.
+    pub(crate) vote: Option<BrokerId>,
+    /// All voters.
+    pub(crate) voters: Vec<BrokerId>,
+}
+
+/// The durable meta log of one broker.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MetaMirror {
+    /// Per file: where the next frame begins.
+    parsed: BTreeMap<u32, usize>,
+    groups: BTreeMap<GroupId, Promised>,
+}
+
+const HEADER: usize = 32;
+const FRAME: usize = 24;
+
+impl MetaMirror {
+    /// What is durable of a group.
+    pub(crate) fn group(&self, group: GroupId) -> Option<&Promised> {
+        self.groups.get(&group)
+    }
+
+    /// All groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = (GroupId, &Promised)> {
+        self.groups.iter().map(|(group, promised)| (*group, promised))
+    }
+
+    /// The durable part of a file is now `data`.
+    pub(crate) fn synced(&mut self, file: u32, data: &[u8]) {
+        if data.len() < HEADER {
+            return;
+        }
+        let salt = u64::from_le_bytes(data[16..24].try_into().expect("eight bytes"));
+        let mut at = self.parsed.get(&file).copied().unwrap_or(HEADER);
+        while let Some(end) = self.frame(salt, data, at) {
+            at = end;
+        }
+        self.parsed.insert(file, at);
+    }
+
+    /// Folds in the frame at `at` and tells where it ends.
+    fn frame(&mut self, salt: u64, data: &[u8], at: usize) -> Option<usize> {
+        let header = data.get(at..at + FRAME)?;
+        let length = usize::try_from(u32::from_le_bytes(header[0..4].try_into().ok()?)).ok()?;
+        let end = at + FRAME + length;
+        let covered = data.get(at + 8..end)?;
+        let crc = u32::from_le_bytes(header[4..8].try_into().ok()?);
+        let folded = keyed(salt, &[u64::from(crc32c(covered)), u64::try_from(covered.len()).ok()?]);
+        if length == 0 || u32::try_from(folded >> 32).ok()? != crc {
+            return None;
+        }
+        let record = &data[at + FRAME..end];
+        let long = |from: usize| record.get(from..from + 8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes")));
+        let group = GroupId(long(1)?);
+        match record[0] {
+            1 => {
+                let label = usize::from(u16::from_le_bytes(record.get(9..11)?.try_into().ok()?));
+                let voters = record.get(11 + label + 2..)?;
+                let promised = self.groups.entry(group).or_default();
+                promised.term = promised.term.max(Term::BIRTH);
+                promised.voters =
+                    voters.chunks_exact(4).map(|b| BrokerId(i32::from_le_bytes(b.try_into().expect("four bytes")))).collect();
+            }
+            2 => {
+                let term = Term(long(9)?);
+                let vote = i32::from_le_bytes(record.get(17..21)?.try_into().ok()?);
+                let promised = self.groups.entry(group).or_default();
+                if term >= promised.term {
+                    promised.term = term;
+                    promised.vote = (vote >= 0).then_some(BrokerId(vote));
+                }
+            }
+            4 => {
+                self.groups.remove(&group);
+            }
+            _ => {}
+        }
+        Some(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(salt: u64, record: &[u8]) -> Vec<u8> {
+        let mut covered = vec![0_u8; 16];
+        covered.extend(record);
+        let folded = keyed(salt, &[u64::from(crc32c(&covered)), u64::try_from(covered.len()).expect("small")]);
+        let mut out = u32::try_from(record.len()).expect("small").to_le_bytes().to_vec();
+        out.extend(u32::try_from(folded >> 32).expect("half").to_le_bytes());
+        out.extend(covered);
+        out
+    }
+
+    fn vote(group: u64, term: u64, vote: i32) -> Vec<u8> {
+        let mut record = vec![2];
+        record.extend(group.to_le_bytes());
+        record.extend(term.to_le_bytes());
+        record.extend(vote.to_le_bytes());
+        record
+    }
+
+    #[test]
+    fn votes_are_folded_as_they_become_durable_and_torn_ones_are_not() {
+        let mut data = vec![0_u8; HEADER];
+        data[16] = 9;
+        data.extend(frame(9, &vote(3, 5, 1)));
+        let one = data.len();
+        data.extend(frame(9, &vote(3, 6, -1)));
+        let mut mirror = MetaMirror::default();
+        mirror.synced(0, &data[..one + 5]);
+        assert_eq!(mirror.group(GroupId(3)).map(|p| (p.term, p.vote)), Some((Term(5), Some(BrokerId(1)))));
+        mirror.synced(0, &data);
+        assert_eq!(mirror.group(GroupId(3)).map(|p| (p.term, p.vote)), Some((Term(6), None)));
+        let last = data.len() - 1;
+        data.extend(frame(9, &vote(3, 7, 2)));
+        data[last + 20] ^= 1;
+        mirror.synced(0, &data);
+        assert_eq!(mirror.group(GroupId(3)).map(|p| p.term), Some(Term(6)));
+    }
+}
