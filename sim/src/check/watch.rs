@@ -267,7 +267,7 @@ impl Watch {
             if now.is_leader && (!before.is_leader || now.term != before.term) {
                 self.leader_appeared(node, view.group, now.term)?;
             }
-            if now.commit > before.commit {
+            if now.commit > before.commit && now.commit > Index::BIRTH {
                 self.committed(node, view.group, before.commit, now.commit, now.term)?;
             }
             self.nodes[node].said.insert(view.group, now);
