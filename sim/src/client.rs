@@ -510,6 +510,7 @@ impl Client {
                 if answer.error != error::UNKNOWN_TOPIC_OR_PARTITION
                     && answer.error != error::UNKNOWN_TOPIC_ID
                     && answer.error != error::NOT_ENOUGH_REPLICAS
+                    && answer.error != error::INVALID_TIMESTAMP
                 {
                     self.unknown(shared, batch);
                 } else if answer.error == error::NOT_ENOUGH_REPLICAS {

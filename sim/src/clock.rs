@@ -43,6 +43,11 @@ impl Clock {
         self.wall_offset_ms = self.wall_offset_ms.saturating_add(ms);
     }
 
+    /// The wall clock is right again.
+    pub(crate) fn correct_wall(&mut self) {
+        self.wall_offset_ms = 0;
+    }
+
     /// Both clocks at simulated time `at`.
     pub(crate) fn now(&self, at: u64) -> Now {
         let elapsed = at.saturating_sub(self.booted_at);

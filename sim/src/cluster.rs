@@ -461,6 +461,7 @@ impl Cluster {
         let mut down = Vec::new();
         for (n, node) in self.nodes.iter_mut().enumerate() {
             node.disk.calm();
+            node.clock.correct_wall();
             node.paused_until = 0;
             if node.broker.is_none() {
                 down.push(n);

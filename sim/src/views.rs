@@ -1,7 +1,7 @@
 //! What a broker says of its groups, reduced to what the watch compares.
 
 use ottla_core::Broker;
-use ottla_core::ids::{BrokerId, GroupId, Index, Offset, Term};
+use ottla_core::ids::{GroupId, Index, Offset, Term};
 use ottla_core::raft::Role;
 
 /// One group as its broker sees it.
@@ -11,12 +11,16 @@ pub(crate) struct GroupSeen {
     pub(crate) group: GroupId,
     /// Current term.
     pub(crate) term: Term,
-    /// Whom it voted for in this term.
-    pub(crate) vote: Option<BrokerId>,
     /// Whether this broker leads.
     pub(crate) is_leader: bool,
     /// Last committed index it knows.
     pub(crate) commit: Index,
+    /// Hash of all entries up to there.
+    pub(crate) commit_chain: u64,
+    /// Last index it holds durably.
+    pub(crate) persisted: Index,
+    /// Last index in its log.
+    pub(crate) last_index: Index,
     /// What consumers may see.
     pub(crate) high_watermark: Offset,
     /// Offset of the next record.
@@ -29,9 +33,11 @@ pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
     into.extend(broker.inspect().groups.into_iter().map(|view| GroupSeen {
         group: view.group,
         term: view.term,
-        vote: view.vote,
         is_leader: view.role == Role::Leader,
         commit: view.commit,
+        commit_chain: view.commit_chain,
+        persisted: view.persisted,
+        last_index: view.last_index,
         high_watermark: view.high_watermark,
         log_end: view.log_end,
     }));

@@ -21,6 +21,8 @@ pub(crate) mod error {
     pub(crate) const OFFSET_OUT_OF_RANGE: i16 = 1;
     pub(crate) const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
     pub(crate) const LEADER_NOT_AVAILABLE: i16 = 5;
+    /// A broker's wall clock is more than an hour behind the client's.
+    pub(crate) const INVALID_TIMESTAMP: i16 = 32;
     pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;

@@ -96,8 +96,14 @@ impl MetaMirror {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// A mirror that knows the voters of one group.
+    pub(crate) fn with_voters(group: u64, voters: &[i32]) -> MetaMirror {
+        let promised = Promised { term: Term(1), vote: None, voters: voters.iter().map(|v| BrokerId(*v)).collect() };
+        MetaMirror { parsed: BTreeMap::new(), groups: BTreeMap::from([(GroupId(group), promised)]) }
+    }
 
     fn frame(salt: u64, record: &[u8]) -> Vec<u8> {
         let mut covered = vec![0_u8; 16];

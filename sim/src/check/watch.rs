@@ -38,8 +38,10 @@ struct GroupTruth {
     leaders: BTreeMap<Term, usize>,
     /// By (index, term): crc, base offset and term of the entry before.
     entries: BTreeMap<(Index, Term), (u32, Offset, Term)>,
-    /// Committed entries from index 2 on, with the lowest term in which a broker said so.
+    /// Committed entries from index 2 on, with the term in which a broker first said so.
     committed: Vec<(EntrySeen, Term)>,
+    /// Hash of all entries up to a commit index, as first said.
+    chains: BTreeMap<Index, (u64, usize)>,
 }
 
 /// What one broker last said of a group in this life.
@@ -49,6 +51,8 @@ struct Said {
     commit: Index,
     high_watermark: Offset,
     is_leader: bool,
+    /// A new leader whose log is compared as soon as its disk has all of it.
+    unproved: Option<Term>,
 }
 
 #[derive(Debug, Default)]
@@ -236,12 +240,18 @@ impl Watch {
     pub(crate) fn said(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
         for view in views {
             let before = self.nodes[node].said.get(&view.group).copied().unwrap_or_default();
-            let now =
-                Said { term: view.term, commit: view.commit, high_watermark: view.high_watermark, is_leader: view.is_leader };
+            let mut now = Said {
+                term: view.term,
+                commit: view.commit,
+                high_watermark: view.high_watermark,
+                is_leader: view.is_leader,
+                unproved: before.unproved.filter(|term| view.is_leader && *term == view.term),
+            };
             if now.term == before.term
                 && now.commit == before.commit
                 && now.is_leader == before.is_leader
                 && now.high_watermark == before.high_watermark
+                && now.unproved.is_none()
             {
                 continue;
             }
@@ -266,9 +276,13 @@ impl Watch {
             }
             if now.is_leader && (!before.is_leader || now.term != before.term) {
                 self.leader_appeared(node, view.group, now.term)?;
+                now.unproved = Some(now.term);
+            }
+            if now.unproved.is_some() && self.prove_leader(node, view)? {
+                now.unproved = None;
             }
             if now.commit > before.commit && now.commit > Index::BIRTH {
-                self.committed(node, view.group, before.commit, now.commit, now.term)?;
+                self.committed(node, view)?;
             }
             self.nodes[node].said.insert(view.group, now);
         }
@@ -293,21 +307,30 @@ impl Watch {
             self.counters.failovers += 1;
         }
         truth.leaders.insert(term, node);
-        // Entries committed in an earlier term must be here; of those of later terms a leader that is late knows nothing.
-        let log = self.nodes[node].mirror.group(group);
-        for (n, (known, in_term)) in truth.committed.iter().enumerate() {
-            if *in_term >= term {
-                break;
-            }
+        Ok(())
+    }
+
+    /// I3: entries committed in earlier terms must be in a leader's log; of those of later terms a leader that is late knows nothing.
+    /// Compared once its disk has as much, because what is on its way there is nowhere to be seen. Tells whether it was compared.
+    fn prove_leader(&self, node: usize, view: &GroupSeen) -> Result<bool, Breach> {
+        let Some(truth) = self.truth.get(&view.group) else { return Ok(true) };
+        let bound = truth.committed.iter().filter(|(_, in_term)| *in_term < view.term).count();
+        let last = Index(u64::try_from(bound).expect("small") + 1);
+        if view.persisted < last && view.last_index >= last {
+            return Ok(false);
+        }
+        let log = self.nodes[node].mirror.group(view.group);
+        for (n, (known, in_term)) in truth.committed.iter().enumerate().take(bound) {
             let index = Index(u64::try_from(n).expect("small") + 2);
-            let here = log.and_then(|l| l.entry(index)).map(|(e, _)| e);
+            let here = log.and_then(|l| l.entry(index)).map(|(e, _)| e).filter(|_| index <= view.last_index);
             if !here.is_some_and(|e| same(&e, known)) {
                 return breach(
                     "I3",
                     format!(
-                        "Every leader has all entries committed before, but broker {node}, leader of group {group} in epoch {}, {} at \
+                        "Every leader has all entries committed before, but broker {node}, leader of group {} in epoch {}, {} at \
                          index {index} where offset {} of epoch {} was committed in epoch {}.",
-                        term.leader_epoch(),
+                        view.group,
+                        view.term.leader_epoch(),
                         here.map_or("has nothing".to_string(), |e| format!(
                             "has offset {} of epoch {}",
                             e.base_offset,
@@ -320,70 +343,41 @@ impl Watch {
                 );
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn committed(&mut self, node: usize, group: GroupId, before: Index, now: Index, term: Term) -> Result<(), Breach> {
-        self.check_commit_is_durable(node, group, now)?;
+    /// I4 and I7: what a broker calls committed is what others call committed, and durable on a quorum of the voters.
+    fn committed(&mut self, node: usize, view: &GroupSeen) -> Result<(), Breach> {
+        let GroupSeen { group, commit, commit_chain, term, .. } = *view;
+        self.counters.commits += 1;
         let truth = self.truth.entry(group).or_default();
-        let Some(log) = self.nodes[node].mirror.group(group) else {
+        let (chain, other) = *truth.chains.entry(commit).or_insert((commit_chain, node));
+        if chain != commit_chain {
             return breach(
                 "I4",
-                format!("Broker {node} says {now} is committed in group {group}, which has no folder on its disk."),
+                format!(
+                    "What is committed is the same everywhere, but brokers {other} and {node} both committed index {commit} of group {group} \
+                     and differ in what lies up to there."
+                ),
             );
-        };
-        for n in (before.0 + 1).max(2)..=now.0 {
-            let index = Index(n);
-            let Some((entry, _)) = log.entry(index) else {
-                // A leader may commit an entry that a quorum of others holds before its own write reached its page cache.
-                // It is judged where it is written, by I2, and here by the other brokers.
-                continue;
-            };
-            self.counters.commits += 1;
-            let known_count = truth.committed.len();
-            match truth.committed.get_mut(slot(index)) {
-                Some((known, in_term)) => {
-                    if !same(known, &entry) {
-                        return breach(
-                            "I4",
-                            format!(
-                                "What is committed is the same everywhere, but index {n} of group {group} is offset {} epoch {} crc {:08x} \
-                                 on broker {node} and offset {} epoch {} crc {:08x} elsewhere.",
-                                entry.base_offset,
-                                entry.term.leader_epoch(),
-                                entry.crc,
-                                known.base_offset,
-                                known.term.leader_epoch(),
-                                known.crc
-                            ),
-                        );
-                    }
-                    *in_term = (*in_term).min(term);
-                }
-                None if known_count == slot(index) => truth.committed.push((entry, term)),
-                None => {}
-            }
         }
-        Ok(())
-    }
-
-    /// I7 at its root: what anyone calls committed is durable on a quorum of the voters.
-    fn check_commit_is_durable(&self, node: usize, group: GroupId, commit: Index) -> Result<(), Breach> {
-        if self.truth.get(&group).is_some_and(|t| t.committed.len() > slot(commit)) || commit.0 < 2 {
+        if truth.committed.len() > slot(commit) {
             return Ok(());
         }
-        let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| &p.voters) else { return Ok(()) };
-        let holds = |broker: &usize| self.nodes[*broker].mirror.group(group).is_some_and(|log| log.is_durable_through(commit));
-        let terms: Vec<Option<Term>> = voters
+        let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| p.voters.clone()) else { return Ok(()) };
+        let holders: Vec<(usize, Term)> = voters
             .iter()
-            .filter_map(|voter| usize::try_from(voter.0).ok())
-            .filter(|broker| *broker < self.nodes.len())
-            .filter(holds)
-            .map(|broker| self.nodes[broker].mirror.group(group).and_then(|log| log.entry(commit)).map(|(e, _)| e.term))
+            .filter_map(|voter| usize::try_from(voter.0).ok().filter(|broker| *broker < self.nodes.len()))
+            .filter_map(|broker| {
+                let log = self.nodes[broker].mirror.group(group).filter(|log| log.is_durable_through(commit))?;
+                log.entry(commit).map(|(entry, _)| (broker, entry.term))
+            })
             .collect();
-        let most = terms.iter().map(|term| terms.iter().filter(|other| *other == term).count()).max().unwrap_or(0);
+        let count = |term: Term| holders.iter().filter(|(_, other)| *other == term).count();
+        let best = holders.iter().copied().max_by_key(|(_, term)| count(*term));
+        let most = best.map_or(0, |(_, term)| count(term));
         let quorum = voters.len() / 2 + 1;
-        if most < quorum {
+        let Some((holder, _)) = best.filter(|_| most >= quorum) else {
             return breach(
                 "I7",
                 format!(
@@ -392,6 +386,12 @@ impl Watch {
                     voters.len()
                 ),
             );
+        };
+        let Some(log) = self.nodes[holder].mirror.group(group) else { return Ok(()) };
+        while truth.committed.len() <= slot(commit) {
+            let index = Index(u64::try_from(truth.committed.len()).expect("small") + 2);
+            let Some((entry, _)) = log.entry(index) else { break };
+            truth.committed.push((entry, term));
         }
         Ok(())
     }
@@ -419,9 +419,11 @@ mod tests {
         GroupSeen {
             group: GroupId(3),
             term: Term(term),
-            vote: None,
             is_leader,
             commit: Index(commit),
+            commit_chain: 1,
+            persisted: Index(commit.max(1)),
+            last_index: Index(commit.max(1)),
             high_watermark: Offset(0),
             log_end: Offset(end),
         }
@@ -445,30 +447,47 @@ mod tests {
         assert_eq!(check_of(watch.grown(1, segment(3, 2), &batch(0, 0, 1, 8))), "I2");
     }
 
+    /// A watch in which broker 0, the only voter, durably holds and committed one entry.
+    fn with_one_committed() -> Watch {
+        let mut watch = Watch::new(2);
+        watch.nodes[0].meta = crate::check::meta_mirror::tests::with_voters(3, &[0]);
+        let data = batch(0, 0, 1, 7);
+        watch.grown(0, segment(3, 2), &data).expect("first of its kind");
+        watch.synced(0, segment(3, 2), 61, &data);
+        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        watch
+    }
+
     #[test]
     fn a_leader_without_a_committed_entry_is_caught() {
-        let mut watch = Watch::new(2);
-        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
-        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        let mut watch = with_one_committed();
         watch.group_made(1, GroupId(3));
         assert_eq!(check_of(watch.said(1, &[view(3, true, 0, 0)])), "I3");
     }
 
     #[test]
     fn cutting_a_committed_entry_is_caught() {
-        let mut watch = Watch::new(1);
-        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
-        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
+        let mut watch = with_one_committed();
         assert_eq!(check_of(watch.cut(0, segment(3, 2), 0, false)), "I3");
     }
 
     #[test]
-    fn disagreement_about_a_committed_entry_is_caught() {
-        let mut watch = Watch::new(2);
-        watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7)).expect("first of its kind");
-        watch.grown(1, segment(3, 2), &batch(0, 1, 1, 7)).expect("another term");
-        watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
-        assert_eq!(check_of(watch.said(1, &[view(3, false, 2, 1)])), "I4");
+    fn disagreement_about_what_is_committed_is_caught() {
+        let mut watch = with_one_committed();
+        let mut other = view(2, false, 2, 1);
+        other.commit_chain = 2;
+        assert_eq!(check_of(watch.said(1, &[other])), "I4");
+    }
+
+    #[test]
+    fn a_commit_that_is_not_durable_on_a_quorum_is_caught() {
+        let mut watch = Watch::new(3);
+        watch.nodes[0].meta = crate::check::meta_mirror::tests::with_voters(3, &[0, 1, 2]);
+        let data = batch(0, 0, 1, 7);
+        watch.grown(0, segment(3, 2), &data).expect("first of its kind");
+        watch.grown(1, segment(3, 2), &data).expect("the same");
+        watch.synced(0, segment(3, 2), 61, &data);
+        assert_eq!(check_of(watch.said(0, &[view(2, true, 2, 1)])), "I7");
     }
 
     #[test]

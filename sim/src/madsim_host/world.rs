@@ -534,6 +534,7 @@ impl Cluster {
             inner.shared.is_final = true;
             for (node, machine) in inner.machines.iter_mut().enumerate() {
                 machine.disk.calm();
+                machine.clock.correct_wall();
                 if !machine.is_up {
                     down.push(node);
                 }
