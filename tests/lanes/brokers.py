@@ -44,6 +44,11 @@ def free_ports(count):
     return ports
 
 
+def is_free(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) != 0
+
+
 def answers(port):
     """Whether something answers ApiVersions v0 there."""
     try:

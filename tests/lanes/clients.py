@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from brokers import LaneFailed, answers, binary, free_ports, main, say
+from brokers import LaneFailed, answers, binary, free_ports, is_free, main, say
 
 
 class Dev:
@@ -45,7 +45,12 @@ class Dev:
 
     @staticmethod
     def free_base():
-        return free_ports(1)[0]
+        """A port with room for three brokers: theirs and, 100 above, those on which they talk to each other."""
+        while True:
+            base = free_ports(1)[0]
+            wanted = [base + n + above for above in (0, 100) for n in range(3)]
+            if max(wanted) < 65536 and all(is_free(port) for port in wanted):
+                return base
 
     def text(self):
         with open(self.log) as log:
@@ -62,7 +67,7 @@ class Dev:
 
 
 def ottla(bootstrap, *args):
-    return subprocess.run([binary()] + list(args) + ["--bootstrap-server", bootstrap], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+    return subprocess.run([binary()] + list(args) + ["--bootstrap", bootstrap], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
 
 
 def create_topic(bootstrap, name, partitions):
