@@ -32,7 +32,7 @@ class Sequence:
             "bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": False, "retries": 1000000, "retry.backoff.ms": 50,
             "retry.backoff.max.ms": 500, "message.timeout.ms": 120000, "request.timeout.ms": 5000, "linger.ms": 5,
             "max.in.flight.requests.per.connection": 1, "reconnect.backoff.max.ms": 500, "topic.metadata.refresh.interval.ms": 2000,
-            "log_level": 3})
+            "log_level": 2})
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -97,7 +97,7 @@ def all_in_sync(admin, brokers):
 
 def consume(bootstrap, partitions):
     """All messages of every partition, as (offset, value), up to the end at the time of asking."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "fire-reader", "enable.auto.commit": False, "log_level": 3})
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "fire-reader", "enable.auto.commit": False, "log_level": 2})
     ends = [retry("end of partition %d" % p, lambda: consumer.get_watermark_offsets(TopicPartition(TOPIC, p), timeout=10))[1] for p in range(partitions)]
     consumer.assign([TopicPartition(TOPIC, p, 0) for p in range(partitions)])
     found = [[] for _ in range(partitions)]
@@ -160,7 +160,7 @@ def lane():
     dice = random.Random(args.seed)
     say("seed %d (repeat with --seed %d)" % (args.seed, args.seed))
     with Cluster(3) as cluster:
-        admin = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 3})
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap, "log_level": 2})
         ids = [b.node for b in cluster.brokers]
         retry("create the topic", lambda: create(admin, args.partitions))
         retry("all replicas in sync", lambda: all_in_sync(admin, ids))

@@ -104,6 +104,15 @@ pub enum Patience {
     Over,
 }
 
+/// Sessions (KIP-227) are not kept: every answer says session 0, after which clients send full requests. One that goes on with a session
+/// of another broker's or of another life is told that it is unknown and starts afresh.
+#[must_use]
+pub fn refuse_session(request: &FetchRequest) -> Option<FetchResponse> {
+    const WITHOUT_SESSION: [i32; 2] = [0, -1];
+    let is_full = WITHOUT_SESSION.contains(&request.session_epoch);
+    (!is_full).then(|| FetchResponse { error_code: ErrorCode::FetchSessionIdNotFound.code(), ..Default::default() })
+}
+
 impl FetchJob {
     /// A request, its partitions resolved. A partition named twice keeps its first place and its last position.
     #[must_use]

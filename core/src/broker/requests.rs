@@ -4,7 +4,7 @@ use super::Broker;
 use super::admin::AdminJob;
 use super::parking::Parked;
 use super::work::Work;
-use crate::api::fetch::{FetchJob, Patience};
+use crate::api::fetch::{FetchJob, Patience, refuse_session};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{Ask, ClientRequest, ReplyTo, offset_for_leader_epoch};
@@ -179,6 +179,10 @@ impl Broker {
     }
 
     fn fetch(&mut self, now: Now, reply: ReplyTo, request: FetchRequest, out: &mut Outputs) {
+        if let Some(refusal) = refuse_session(&request) {
+            reply.answer(&refusal, out);
+            return;
+        }
         let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
         let patience = if wait_ms == 0 { Patience::Over } else { Patience::Left };
         let view = self.local.view(now);
