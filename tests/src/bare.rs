@@ -13,7 +13,7 @@ use ottla_core::ids::{BrokerId, ConnectionId, RequestNumber};
 use ottla_core::input::Input;
 use ottla_core::mutant::Mutant;
 use ottla_core::output::{Output, Outputs};
-use ottla_core::protocol::messages::{create_topics, fetch, produce};
+use ottla_core::protocol::messages::{create_topics, fetch, list_offsets, produce};
 use ottla_core::protocol::{Message, Reader, Request, ResponseHeader, Text, encode_request};
 use ottla_core::time::{Instant, Now, WallTime};
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 /// Produce and Fetch with topic names.
 pub const VERSION: i16 = 12;
 const CREATE_TOPICS_VERSION: i16 = 5;
+const LIST_OFFSETS_VERSION: i16 = 6;
 const CORRELATION: i32 = 1;
 
 /// What was spent inside one core.
@@ -198,7 +199,7 @@ impl Bare {
             DiskAction::Truncate { file, length } => {
                 lengths.insert(file, length);
             }
-            DiskAction::Remove { files } => files.iter().for_each(|file| drop(lengths.remove(file))),
+            DiskAction::Remove { files } => lengths.retain(|file, _| !files.contains(file)),
             DiskAction::CreateGroup { .. } | DiskAction::RemoveGroup { .. } => {}
             DiskAction::Read { file, .. } => panic!("{file:?} is read, but contents are not kept"),
         }
@@ -258,6 +259,20 @@ impl Bare {
                 answer.responses[0].partitions[0].error_code == 0 && self.leads(*id)
             })
             .expect("some broker leads the new partition")
+    }
+
+    /// The high watermark of a topic's partition 0.
+    ///
+    /// # Panics
+    /// If the broker does not lead it.
+    pub fn offset_end(&mut self, leader: BrokerId, topic: &str) -> i64 {
+        let latest = list_offsets::request::Partitions { timestamp: -1, current_leader_epoch: -1, ..Default::default() };
+        let topic = list_offsets::request::Topics { name: Text::from(topic), partitions: vec![latest] };
+        let request = list_offsets::ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let answer = self.call(leader, &request, LIST_OFFSETS_VERSION);
+        let partition = &answer.topics[0].partitions[0];
+        assert_eq!(partition.error_code, 0);
+        partition.offset
     }
 
     fn leads(&self, broker: BrokerId) -> bool {
