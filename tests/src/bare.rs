@@ -171,7 +171,7 @@ impl Bare {
                     if self.tap {
                         self.taps.push((from, Tap::Peer(to, frame.clone())));
                     }
-                    let whole: BytesMut = frame.iter().flat_map(|slice| slice.iter().copied()).collect();
+                    let whole = joined(&frame);
                     let other = usize::try_from(to.0 - 1).expect("ids begin at 1");
                     self.inputs[other].push_back(Input::Peer { from, frame: whole.freeze() });
                 }
@@ -322,7 +322,14 @@ pub fn decoded<R: Request>(request: &R, version: i16) -> ClientRequest {
 
 /// A request's frame in a buffer of its own, as read from a socket.
 pub fn frame<R: Request>(request: &R, version: i16) -> BytesMut {
-    encode_request(request, version, CORRELATION, "bare").iter().flat_map(|slice| slice.iter().copied()).collect()
+    joined(&encode_request(request, version, CORRELATION, "bare"))
+}
+
+/// What a receiver reads: the slices in one buffer of its own.
+fn joined(slices: &[Bytes]) -> BytesMut {
+    let mut whole = BytesMut::with_capacity(slices.iter().map(Bytes::len).sum());
+    slices.iter().for_each(|slice| whole.extend_from_slice(slice));
+    whole
 }
 
 /// Reads an answer's frame.
@@ -331,7 +338,7 @@ pub fn frame<R: Request>(request: &R, version: i16) -> BytesMut {
 /// If it can't be read.
 #[must_use]
 pub fn response<R: Request>(frame: &[Bytes], version: i16) -> R::Response {
-    let whole: BytesMut = frame.iter().flat_map(|slice| slice.iter().copied()).collect();
+    let whole = joined(frame);
     let mut reader = Reader::new(whole.freeze());
     ResponseHeader::decode(R::KEY, version, &mut reader).expect("a header");
     R::Response::decode(&mut reader, version).expect("a body of its version")
