@@ -10,13 +10,14 @@ use crate::logs;
 use crate::properties::{Properties, id_text};
 use bytes::Bytes;
 use clap::Args;
+use ottla_core::config::{BrokerSettings, broker_setting, nearest_broker_setting};
 use ottla_core::disk::FileName;
 use ottla_core::input::Input;
 use ottla_core::mutant::Mutant;
 use ottla_core::output::Outputs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
 use ottla_net::{Ended, Host, Inbox, Node, NodeSettings, PeerBook};
-use slog::{Logger, info};
+use slog::{Logger, info, warn};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ pub struct Serve {
 impl Serve {
     /// Runs until the end.
     pub fn run(self) -> ExitCode {
+        stop_on_panic();
         let level = if self.verbose { slog::Level::Debug } else { slog::Level::Info };
         let (log, guard) = logs::start(level);
         let ended = self.serve(&log);
@@ -60,11 +62,35 @@ impl Serve {
     fn serve(&self, log: &Logger) -> Result<(), String> {
         let shown = self.config.display();
         let text = std::fs::read_to_string(&self.config).map_err(|error| format!("{shown} can't be read: {error}."))?;
-        let properties = Properties::parse(&text).map_err(|reason| format!("{shown}: {reason}"))?;
+        let properties = Properties::parse(&text).and_then(|properties| check_settings(properties, log));
+        let properties = properties.map_err(|reason| format!("{shown}: {reason}"))?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("The runtime can't be started: {error}."))?;
         LocalSet::new().block_on(&runtime, run(properties, log.clone(), self.stop_with_parent))
     }
+}
+
+/// Drops settings nobody knows, with a warning, and refuses values that make no sense.
+fn check_settings(mut properties: Properties, log: &Logger) -> Result<Properties, String> {
+    properties.settings.retain(|(name, _)| {
+        let is_known = broker_setting(name).is_some();
+        if !is_known {
+            let hint = nearest_broker_setting(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            warn!(log, "setting {} is unknown and ignored{}", name, hint);
+        }
+        is_known
+    });
+    BrokerSettings::parse(&properties.settings).map_err(|reason| format!("{reason}."))?;
+    Ok(properties)
+}
+
+/// A broken invariant stops the broker, on whatever thread or task it shows: a broker with a part missing would only look alive.
+fn stop_on_panic() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |what| {
+        tell(what);
+        std::process::abort();
+    }));
 }
 
 async fn run(properties: Properties, log: Logger, stop_with_parent: bool) -> Result<(), String> {

@@ -29,7 +29,7 @@ pub use recovery::{Recovery, RecoveryStep};
 pub use crate::raft::RaftSettings;
 
 use crate::config::BrokerSettings;
-use crate::ids::GroupId;
+use crate::ids::{BrokerId, GroupId};
 use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
 use crate::output::Outputs;
@@ -59,6 +59,8 @@ pub struct Broker {
     /// Fetches whose partitions have news.
     woken: BTreeSet<u64>,
     spread_at: Instant,
+    /// Peers that can be reached.
+    peers_up: BTreeSet<BrokerId>,
     stopping: Stopping,
     /// Batches seen by the canary mutant.
     canary: u64,
@@ -73,8 +75,14 @@ impl Broker {
             Input::Closed { connection } => self.closed(connection),
             Input::Request { connection, number, request } => self.request(now, connection, number, *request, out),
             Input::Peer { from, frame } => self.peer_frame(now, from, frame),
-            Input::PeerUp { peer } => self.peer_up(peer),
-            Input::PeerDown { peer } => self.local.replicas.peer_down(peer),
+            Input::PeerUp { peer } => {
+                self.peers_up.insert(peer);
+                self.peer_up(peer);
+            }
+            Input::PeerDown { peer } => {
+                self.peers_up.remove(&peer);
+                self.local.replicas.peer_down(peer);
+            }
             Input::Disk(done) => {
                 if let Some(read) = self.local.replicas.disk_done(now, done, out) {
                     self.read_done(now, read, out);

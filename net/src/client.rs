@@ -26,6 +26,8 @@ use std::rc::Rc;
 
 /// Milliseconds between looks at who wastes our time.
 const SWEEP_MS: u64 = 1_000;
+/// Clients named in the log per sweep; the others are counted.
+const COMPLAINTS_MAX: u64 = 10;
 /// A frame on its way must bring this many bytes per millisecond after [`FRAME_MS_MAX`].
 const FRAME_BYTES_PER_MS_MIN: u64 = 64;
 /// Milliseconds before accepting goes on after the host failed to.
@@ -40,6 +42,8 @@ struct Registry {
     log: Logger,
     connections_max: usize,
     next: Cell<u64>,
+    /// Complaints since the last sweep: who floods us must not flood the log.
+    complaints: Cell<u64>,
     open: RefCell<BTreeMap<ConnectionId, Rc<Client>>>,
 }
 
@@ -62,7 +66,14 @@ struct Client {
 
 impl Clients {
     pub(crate) fn new(inbox: Inbox, connections_max: usize, log: Logger) -> Clients {
-        Clients(Rc::new(Registry { inbox, log, connections_max, next: Cell::new(0), open: RefCell::default() }))
+        Clients(Rc::new(Registry {
+            inbox,
+            log,
+            connections_max,
+            next: Cell::new(0),
+            complaints: Cell::new(0),
+            open: RefCell::default(),
+        }))
     }
 
     /// Starts accepting on `listener`.
@@ -97,7 +108,7 @@ impl Clients {
     /// Makes room for a newcomer and lets it in.
     fn enter(&self, from: String, now: Instant) -> Option<Rc<Client>> {
         if self.0.open.borrow().len() >= self.0.connections_max && !self.evict_stranger() {
-            warn!(self.0.log, "too many connections, a new one is closed"; "from" => &from, "open" => self.0.connections_max);
+            self.complain(&from, "too many connections");
             return None;
         }
         let id = ConnectionId(self.0.next.replace(self.0.next.get() + 1));
@@ -126,6 +137,21 @@ impl Clients {
                 true
             }
             None => false,
+        }
+    }
+
+    /// Logs that a client is sent away, unless that happens too often.
+    fn complain(&self, from: &str, reason: &str) {
+        let before = self.0.complaints.replace(self.0.complaints.get() + 1);
+        if before < COMPLAINTS_MAX {
+            info!(self.0.log, "a client is sent away"; "from" => from, "reason" => reason);
+        }
+    }
+
+    fn sum_up_complaints(&self) {
+        let unsaid = self.0.complaints.replace(0).saturating_sub(COMPLAINTS_MAX);
+        if unsaid > 0 {
+            info!(self.0.log, "{} more clients were sent away", unsaid);
         }
     }
 
@@ -196,7 +222,7 @@ fn hand_over(clients: &Clients, client: &Client) -> bool {
             }
             Ok(None) => break,
             Err(fault) => {
-                info!(clients.0.log, "a client is sent away"; "from" => &client.from, "reason" => fault.reason());
+                clients.complain(&client.from, fault.reason());
                 return false;
             }
         }
@@ -251,13 +277,14 @@ async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client
 async fn sweep<H: Host>(clients: Clients, host: H) {
     loop {
         host.sleep_until(host.now().monotonic.plus_ms(SWEEP_MS)).await;
+        clients.sum_up_complaints();
         let now = host.now().monotonic;
         let wasteful: Vec<(Rc<Client>, &'static str)> = {
             let open = clients.0.open.borrow();
             open.values().filter_map(|client| Some((client.clone(), wasted(client, now)?))).collect()
         };
         for (client, reason) in wasteful {
-            info!(clients.0.log, "a client is sent away"; "from" => &client.from, "reason" => reason);
+            clients.complain(&client.from, reason);
             clients.leave(&client, reason);
         }
     }
@@ -275,4 +302,70 @@ fn wasted(client: &Client, now: Instant) -> Option<&'static str> {
         return Some("a request takes too long to arrive");
     }
     (connection.is_idle() && ms_since(client.heard.get()) > IDLE_MS_MAX).then_some("it was idle too long")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BufMut;
+    use slog::{Discard, o};
+
+    const NOW: Instant = Instant(1_000_000);
+
+    fn clients(connections_max: usize) -> Clients {
+        Clients::new(Inbox::new().0, connections_max, Logger::root(Discard, o!()))
+    }
+
+    fn enter(clients: &Clients) -> Option<Rc<Client>> {
+        clients.enter("somewhere".to_string(), NOW)
+    }
+
+    /// Sends a whole ApiVersions request.
+    fn ask(clients: &Clients, client: &Client) {
+        client.connection.borrow_mut().space().put_slice(b"\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff");
+        assert!(hand_over(clients, client));
+    }
+
+    #[test]
+    fn at_the_bound_the_oldest_stranger_makes_room_and_known_clients_stay() {
+        let clients = clients(2);
+        let known = enter(&clients).expect("room");
+        ask(&clients, &known);
+        let stranger = enter(&clients).expect("room");
+        let other = enter(&clients).expect("the stranger goes");
+        assert!(stranger.gone.get() && !known.gone.get());
+        ask(&clients, &other);
+        assert!(enter(&clients).is_none(), "nobody is a stranger");
+        clients.leave(&known, "test");
+        assert!(enter(&clients).is_some());
+    }
+
+    #[test]
+    fn a_frame_may_be_slow_but_not_drip() {
+        let clients = clients(2);
+        let client = enter(&clients).expect("room");
+        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX)), None);
+        assert!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)).is_some(), "a first frame that never comes");
+        ask(&clients, &client);
+        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)), None);
+        client.connection.borrow_mut().reply(RequestNumber(0), None);
+        client.connection.borrow_mut().space().put_slice(b"\0\0\x10\0abc");
+        assert!(hand_over(&clients, &client));
+        note_bytes(&client, 6400, NOW);
+        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 100)), None);
+        assert!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 101)).is_some());
+    }
+
+    #[test]
+    fn who_is_owed_nothing_must_speak_and_who_is_owed_may_wait() {
+        let clients = clients(2);
+        let client = enter(&clients).expect("room");
+        ask(&clients, &client);
+        assert_eq!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)), None, "a fetch may wait as long as it likes");
+        client.connection.borrow_mut().reply(RequestNumber(0), None);
+        assert_eq!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX)), None);
+        assert!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)).is_some());
+        client.write.set(Some(NOW));
+        assert_eq!(wasted(&client, NOW.plus_ms(WRITE_MS_MAX + 1)), Some("it does not read its replies"));
+    }
 }

@@ -184,9 +184,7 @@ pub(crate) fn metadata_answer(frame: Bytes, version: i16) -> Result<Vec<Partitio
     let mut seen = Vec::new();
     for topic in response.topics {
         let name = topic.name.as_ref().map(ToString::to_string).unwrap_or_default();
-        for metadata::response::Partitions { error_code, partition_index, leader_id, leader_epoch, .. } in
-            topic.partitions
-        {
+        for metadata::response::Partitions { error_code, partition_index, leader_id, leader_epoch, .. } in topic.partitions {
             seen.push(PartitionSeen {
                 topic: name.clone(),
                 id: TopicId(topic.topic_id.0),

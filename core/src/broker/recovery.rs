@@ -105,6 +105,7 @@ impl Recovery {
             gated: BTreeSet::new(),
             woken: BTreeSet::new(),
             spread_at: now.monotonic,
+            peers_up: std::collections::BTreeSet::new(),
             stopping: Stopping::default(),
             canary: 0,
         }
