@@ -570,7 +570,7 @@ impl Client {
                 self.positions.insert(key, next);
             }
             // Now and then a consumer starts over, as a fresh one would.
-            if next > 0 && self.random.chance(1, 60) && !shared.is_final {
+            if next > 0 && self.random.chance(1, 200) && !shared.is_final {
                 self.positions.insert(key, 0);
             }
         }

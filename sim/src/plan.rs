@@ -167,7 +167,7 @@ fn settings(dice: &mut Draw) -> Vec<(String, String)> {
 fn swarm_raft(dice: &mut Draw) -> RaftSettings {
     let election_ticks = dice.between(3, 20);
     RaftSettings {
-        tick_ms: dice.log_between(15, 120),
+        tick_ms: dice.log_between(30, 200),
         election_ticks: usize::try_from(election_ticks).expect("small"),
         heartbeat_ticks: usize::try_from(dice.between(1, (election_ticks / 3).max(1))).expect("small"),
         pre_vote: dice.below(4) != 0,
@@ -181,7 +181,7 @@ fn swarm_raft(dice: &mut Draw) -> RaftSettings {
 
 fn duel_raft(dice: &mut Draw) -> RaftSettings {
     RaftSettings {
-        tick_ms: dice.between(10, 30),
+        tick_ms: dice.between(20, 60),
         election_ticks: usize::try_from(dice.between(2, 4)).expect("small"),
         heartbeat_ticks: 1,
         pre_vote: false,

@@ -46,12 +46,12 @@ impl Workload {
         let has_leader = dice.below(2) == 0;
         Workload {
             busy_percent: dice.between(20, 60),
-            think_us_max: dice.log_between(20_000, 400_000),
+            think_us_max: dice.log_between(50_000, 1_000_000),
             produce_percent: produce,
             fetch_percent: (97 - produce).min(dice.between(20, 60)),
             acks_none_percent: if has_none { dice.between(1, 20) } else { 0 },
             acks_leader_percent: if has_leader { dice.between(1, 40) } else { 0 },
-            batch_values_max: dice.log_between(1, 20),
+            batch_values_max: dice.log_between(1, 12),
             value_bytes_max: dice.log_between(16, 1500),
             patience_us: dice.log_between(300_000, 3_000_000),
         }

@@ -711,7 +711,15 @@ impl RaftGroup {
     fn send(&mut self, messages: Vec<Message>, round: &mut Round<'_>) {
         let log = &self.raw.raft.store().log;
         for message in messages {
-            let payload = |index| log.entry(Index(index)).expect("an entry is in memory in the round in which it was appended");
+            // Messages that waited for the disk may be of an earlier leadership, whose entries were cut or left memory meanwhile.
+            // Without them the message is lost, which raft bears; with others of the same index it would be a lie.
+            let is_here = |entry: &raft::eraftpb::Entry| {
+                Index(entry.index) <= log.last_index() && log.term(Index(entry.index)).0 == entry.term && log.entry(Index(entry.index)).is_some()
+            };
+            if !message.entries.iter().all(is_here) {
+                continue;
+            }
+            let payload = |index| log.entry(Index(index)).expect("looked at above");
             round.outbox.raft(self.id, message, payload);
         }
     }

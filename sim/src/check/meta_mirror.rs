@@ -81,7 +81,8 @@ impl MetaMirror {
                 let term = Term(long(9)?);
                 let vote = i32::from_le_bytes(record.get(17..21)?.try_into().ok()?);
                 let promised = self.groups.entry(group).or_default();
-                if term >= promised.term {
+                // Files become durable out of order: an older record of this term, without the vote, may come after the newer one.
+                if term > promised.term || (term == promised.term && vote >= 0) {
                     promised.term = term;
                     promised.vote = (vote >= 0).then_some(BrokerId(vote));
                 }
