@@ -406,18 +406,16 @@ impl RaftGroup {
     pub fn view(&self) -> GroupView {
         let raft = &self.raw.raft;
         let log = self.log();
+        // What this broker acts on, which is more than raft's own index only under a deliberate bug.
+        let commit = Index(raft.raft_log.committed).max(self.shown_commit);
         GroupView {
             group: self.id,
             term: self.term(),
             vote: BrokerId::from_peer(raft.vote),
             role: self.role(),
             leader: self.leader(),
-            commit: Index(raft.raft_log.committed),
-            commit_chain: if raft.raft_log.committed <= log.last_index().0 {
-                log.chain_at(Index(raft.raft_log.committed))
-            } else {
-                0
-            },
+            commit,
+            commit_chain: if commit <= log.last_index() { log.chain_at(commit) } else { 0 },
             last_index: log.last_index(),
             last_term: log.last_term(),
             persisted: Index(raft.raft_log.persisted),
