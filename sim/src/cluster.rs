@@ -697,8 +697,7 @@ impl Cluster {
             }
             DiskChange::Synced { file, end } => {
                 let data = self.nodes[node].disk.content(file).map_or(&[][..], |(data, _)| data);
-                self.watch.synced(node, file, end, data);
-                Ok(())
+                self.watch.synced(node, file, end, data)
             }
             DiskChange::Cut { file, end } => self.watch.cut(node, file, end, false),
             DiskChange::Removed { file } => self.watch.cut(node, file, 0, true),

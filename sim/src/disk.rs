@@ -184,8 +184,7 @@ impl SimDisk {
 
     /// Takes the faults away: the world is healed.
     pub fn calm(&mut self) {
-        self.settings.stall_ppm = 0;
-        self.settings.sync_failure_ppm = 0;
+        self.settings = DiskSettings::calm();
         self.fail_next_sync = false;
         self.slow_until = 0;
     }

@@ -60,6 +60,12 @@ impl GroupMirror {
             && self.segments.range(..=index.0).rev().skip(1).all(|(_, segment)| segment.durable >= segment.parsed)
     }
 
+    /// Term of the last durable entry; that of birth for none.
+    pub(crate) fn last_durable_term(&self) -> Term {
+        let durable = |s: &SegmentSeen| s.entries.iter().rev().find(|e| e.end <= s.durable).map(|e| e.term);
+        self.segments.values().rev().find_map(durable).unwrap_or(Term::BIRTH)
+    }
+
     /// The entry that holds `offset`, with its index, and whether it is durable.
     pub(crate) fn entry_of_offset(&self, offset: Offset) -> Option<(Index, EntrySeen, bool)> {
         for (base, segment) in self.segments.iter().rev() {
@@ -161,13 +167,14 @@ impl NodeMirror {
             .then_some((group, LogChange::Added { first: Index(base_index.0 + before), last: Index(base_index.0 + after - 1) }))
     }
 
-    /// A file is durable up to `end`.
-    pub(crate) fn synced(&mut self, file: FileName, end: u64) {
-        if let FileName::Segment { group, base_index, .. } = file
-            && let Some(segment) = self.groups.get_mut(&group).and_then(|g| g.segments.get_mut(&base_index.0))
-        {
-            segment.durable = end;
-        }
+    /// A file is durable up to `end`. Says which entries became durable.
+    pub(crate) fn synced(&mut self, file: FileName, end: u64) -> Option<(GroupId, Index, Index)> {
+        let FileName::Segment { group, base_index, .. } = file else { return None };
+        let segment = self.groups.get_mut(&group)?.segments.get_mut(&base_index.0)?;
+        let before = segment.entries.partition_point(|e| e.end <= segment.durable);
+        segment.durable = end;
+        let after = segment.entries.partition_point(|e| e.end <= end);
+        (after > before).then(|| (group, Index(base_index.0 + count(before)), Index(base_index.0 + count(after) - 1)))
     }
 
     /// A file was cut to `end`, or removed (`end` 0 and `is_removed`). Says which entries are gone.

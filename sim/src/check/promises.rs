@@ -147,7 +147,7 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
         watch.counters.promises += 1;
         let RaftMessage { group, term, index, .. } = message;
         let promised = watch.promised(node, group).cloned().unwrap_or_default();
-        let durable_term = promised.term.max(Term::BIRTH);
+        let durable_term = watch.durable_term(node, group);
         let says = kind_name(message.kind);
         if term > durable_term {
             return breach(
@@ -158,7 +158,7 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
                 ),
             );
         }
-        let voted = promised.vote.and_then(|b| usize::try_from(b.0).ok());
+        let voted = promised.vote.filter(|_| promised.term == durable_term).and_then(|b| usize::try_from(b.0).ok());
         if message.kind == VOTE_RESPONSE && !message.is_rejected && term == durable_term && voted != Some(to) {
             return breach(
                 "I6",

@@ -85,6 +85,12 @@ impl Watch {
         &self.nodes[node].mirror
     }
 
+    /// The term that a broker would find after losing power now: of its meta log, or of its last durable entry if that is later.
+    pub(crate) fn durable_term(&self, node: usize, group: GroupId) -> Term {
+        let promised = self.nodes[node].meta.group(group).map_or(Term::BIRTH, |p| p.term);
+        promised.max(self.nodes[node].mirror.group(group).map_or(Term::BIRTH, |log| log.last_durable_term()))
+    }
+
     /// What a broker durably promised for a group.
     pub(crate) fn promised(&self, node: usize, group: GroupId) -> Option<&Promised> {
         self.nodes[node].meta.group(group)
@@ -102,13 +108,13 @@ impl Watch {
         watched.mirror.clear();
         watched.said.clear();
         let before = std::mem::take(&mut watched.meta);
+        let mut found = Vec::new();
         for group in groups {
             watched.mirror.make(group);
         }
         for (file, data, durable) in files {
-            // Nothing is judged here: entries were judged when written and are again when told committed.
             watched.mirror.found(file, data);
-            watched.mirror.synced(file, durable);
+            found.extend(watched.mirror.synced(file, durable));
             if let FileName::Meta(number) = file {
                 watched.meta.synced(number, data);
             }
@@ -126,6 +132,9 @@ impl Watch {
                 );
             }
         }
+        for (group, first, last) in found {
+            self.entries_durable(node, group, first, last)?;
+        }
         Ok(())
     }
 
@@ -141,11 +150,14 @@ impl Watch {
     }
 
     /// Bytes up to `end` are durable.
-    pub(crate) fn synced(&mut self, node: usize, file: FileName, end: u64, data: &[u8]) {
-        self.nodes[node].mirror.synced(file, end);
+    pub(crate) fn synced(&mut self, node: usize, file: FileName, end: u64, data: &[u8]) -> Result<(), Breach> {
         if let FileName::Meta(number) = file {
             let durable = usize::try_from(end).map_or(data, |end| &data[..end.min(data.len())]);
             self.nodes[node].meta.synced(number, durable);
+        }
+        match self.nodes[node].mirror.synced(file, end) {
+            Some((group, first, last)) => self.entries_durable(node, group, first, last),
+            None => Ok(()),
         }
     }
 
@@ -158,7 +170,6 @@ impl Watch {
     }
 
     fn entries_added(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
-        let truth = self.truth.entry(group).or_default();
         let Some(log) = self.nodes[node].mirror.group(group) else { return Ok(()) };
         let mut before = if first.0 > 2 { log.entry(Index(first.0 - 1)).map(|(e, _)| e) } else { None };
         for n in first.0..=last.0 {
@@ -187,6 +198,21 @@ impl Watch {
                     ),
                 );
             }
+            before = Some(entry);
+        }
+        Ok(())
+    }
+
+    /// I2, for entries that became durable. One that never did may be lost with its term and its place be taken by another of the
+    /// same term; nobody was told of it.
+    fn entries_durable(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
+        let truth = self.truth.entry(group).or_default();
+        let Some(log) = self.nodes[node].mirror.group(group) else { return Ok(()) };
+        let mut before = if first.0 > 2 { log.entry(Index(first.0 - 1)).map(|(e, _)| e) } else { None };
+        for n in first.0..=last.0 {
+            let index = Index(n);
+            let Some((entry, _)) = log.entry(index) else { break };
+            let previous_term = before.map_or(Term::BIRTH, |e| e.term);
             // Without the entry before (its segment is elsewhere) the predecessor is not known: nothing to compare.
             if before.is_some() || n == 2 {
                 let seen = (entry.crc, entry.base_offset, previous_term);
@@ -444,8 +470,11 @@ mod tests {
     #[test]
     fn different_batches_at_one_index_and_term_are_caught() {
         let mut watch = Watch::new(2);
-        assert_eq!(check_of(watch.grown(0, segment(3, 2), &batch(0, 0, 1, 7))), "none");
-        assert_eq!(check_of(watch.grown(1, segment(3, 2), &batch(0, 0, 1, 8))), "I2");
+        let (one, two) = (batch(0, 0, 1, 7), batch(0, 0, 1, 8));
+        assert_eq!(check_of(watch.grown(0, segment(3, 2), &one)), "none");
+        assert_eq!(check_of(watch.grown(1, segment(3, 2), &two)), "none");
+        assert_eq!(check_of(watch.synced(0, segment(3, 2), 61, &one)), "none");
+        assert_eq!(check_of(watch.synced(1, segment(3, 2), 61, &two)), "I2");
     }
 
     /// A watch in which broker 0, the only voter, durably holds and committed one entry.
@@ -454,7 +483,7 @@ mod tests {
         watch.nodes[0].meta = crate::check::meta_mirror::tests::with_voters(3, &[0]);
         let data = batch(0, 0, 1, 7);
         watch.grown(0, segment(3, 2), &data).expect("first of its kind");
-        watch.synced(0, segment(3, 2), 61, &data);
+        watch.synced(0, segment(3, 2), 61, &data).expect("first of its kind");
         watch.said(0, &[view(2, true, 2, 1)]).expect("legal");
         watch
     }
@@ -487,7 +516,7 @@ mod tests {
         let data = batch(0, 0, 1, 7);
         watch.grown(0, segment(3, 2), &data).expect("first of its kind");
         watch.grown(1, segment(3, 2), &data).expect("the same");
-        watch.synced(0, segment(3, 2), 61, &data);
+        watch.synced(0, segment(3, 2), 61, &data).expect("first of its kind");
         assert_eq!(check_of(watch.said(0, &[view(2, true, 2, 1)])), "I7");
     }
 

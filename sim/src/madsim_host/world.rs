@@ -143,8 +143,7 @@ impl SharedWorld {
                 }
                 DiskChange::Synced { file, end } => {
                     let data = machine.disk.content(file).map_or(&[][..], |(data, _)| data);
-                    inner.watch.synced(node, file, end, data);
-                    Ok(())
+                    inner.watch.synced(node, file, end, data)
                 }
                 DiskChange::Cut { file, end } => inner.watch.cut(node, file, end, false),
                 DiskChange::Removed { file } => inner.watch.cut(node, file, 0, true),
