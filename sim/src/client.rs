@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) created: Vec<bool>,
     /// Whether the faults are over and only the last reads remain.
     pub(crate) is_final: bool,
+    /// How many clients still ask for something; the first one reads last, when nobody else does.
+    pub(crate) active: usize,
     /// Vacuity counters of clients.
     pub(crate) counters: Counters,
 }
@@ -186,7 +188,11 @@ impl Client {
 
     fn choose_final(&mut self, shared: &mut Shared) -> Action {
         if self.id != 0 {
+            shared.active -= 1;
             return Action::Done;
+        }
+        if shared.active > 1 {
+            return Action::Sleep { us: 20_000 };
         }
         if self.to_prove.is_none() {
             let all: Vec<Key> = shared

@@ -899,7 +899,7 @@ impl Cluster {
             return;
         }
         let note = usize::try_from(number.0).ok().and_then(|at| link.notes.get(at)).cloned();
-        if let (Some(note), Some(frame)) = (note, frame.as_ref()) {
+        if let (Some(note @ Note::ProduceAll { .. }), Some(frame)) = (note, frame.as_ref()) {
             let whole = contiguous(frame.clone());
             let disks: Vec<&SimDisk> = self.nodes.iter().map(|n| &n.disk).collect();
             let verdict = promises::check_reply(&self.watch, node, &disks, &note, whole);
@@ -1002,6 +1002,9 @@ fn is_promise(list: &[Output]) -> bool {
 /// Any order, except that appends to one file keep theirs.
 fn shuffle(list: &mut Vec<Output>, dice: &mut crate::dice::Draw) {
     let count = list.len();
+    if count < 2 {
+        return;
+    }
     let mut order: Vec<usize> = (0..count).collect();
     for n in (1..count).rev() {
         order.swap(n, usize::try_from(dice.below(n64(n) + 1)).expect("an index"));

@@ -96,6 +96,7 @@ impl Run {
                 created: vec![false; plan.topics.len()],
                 topics: plan.topics,
                 is_final: false,
+                active: clients,
                 counters: Counters::default(),
             },
             hosts,

@@ -710,9 +710,12 @@ impl RaftGroup {
         let log = &self.raw.raft.store().log;
         for message in messages {
             // Messages that waited for the disk may be of an earlier leadership, whose entries were cut or left memory meanwhile.
-            // Without them the message is lost, which raft bears; with others of the same index it would be a lie.
+            // Without them the message is lost, which raft bears; with others of the same index it would be a lie. Entries that were
+            // read from disk for a replica far behind carry their bytes.
             let is_here = |entry: &raft::eraftpb::Entry| {
-                Index(entry.index) <= log.last_index() && log.term(Index(entry.index)).0 == entry.term && log.entry(Index(entry.index)).is_some()
+                let index = Index(entry.index);
+                !entry.data.is_empty()
+                    || (index <= log.last_index() && log.term(index).0 == entry.term && log.entry(index).is_some())
             };
             if !message.entries.iter().all(is_here) {
                 continue;

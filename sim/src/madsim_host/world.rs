@@ -569,6 +569,7 @@ pub(crate) async fn go(seed: u64, plan: Plan, is_traced: bool) -> Report {
         created: vec![false; topics.len()],
         topics,
         is_final: false,
+        active: clients,
         counters: Counters::default(),
     };
     let inner = Inner {
