@@ -258,7 +258,17 @@ impl Run {
             FaultKind::CrashLeader { pick, kind, down_us } => FaultKind::Crash { node: self.some_leader(pick), kind, down_us },
             FaultKind::PauseLeader { pick, us } => FaultKind::Pause { node: self.some_leader(pick), us },
             FaultKind::IsolateLeader { pick, us } => FaultKind::Isolate { node: self.some_leader(pick), us },
-            other => other,
+            kind @ (FaultKind::Crash { .. }
+            | FaultKind::CrashAll { .. }
+            | FaultKind::Pause { .. }
+            | FaultKind::CutOneWay { .. }
+            | FaultKind::CutLink { .. }
+            | FaultKind::Isolate { .. }
+            | FaultKind::Split { .. }
+            | FaultKind::CutClient { .. }
+            | FaultKind::StepWall { .. }
+            | FaultKind::SlowDisk { .. }
+            | FaultKind::FailSync { .. }) => kind,
         };
         self.cluster.trace.fault(self.cluster.now, kind.to_string());
         match kind {
