@@ -103,7 +103,9 @@ def lane():
     check_the_check()
     with open(os.path.join(GOLDEN, "semantics.tsv")) as lines:
         kafka = read_answers(lines)
-    with Cluster(1, testing_properties()) as cluster:
+    # The broker that gave the golden answers made topics of one partition.
+    settings = [line for line in testing_properties() if not line.startswith("num.partitions=")]
+    with Cluster(1, settings) as cluster:
         out = subprocess.run([sys.executable, "probe.py", cluster.bootstrap, "--section", SECTIONS], cwd=GOLDEN, stdout=subprocess.PIPE,
                              text=True, env=dict(os.environ, PYTHONDONTWRITEBYTECODE="1"))
         kept = os.path.join(ROOT, "target", "ci", "probe.tsv")
