@@ -24,9 +24,9 @@ mod stopping;
 pub(crate) mod work;
 
 pub use config::{BrokerConfig, BrokerView, Deadline};
-pub use recovery::{Recovery, RecoveryStep};
+pub use recovery::Recovery;
 
-pub use crate::raft::RaftSettings;
+pub use crate::raft::{RaftSettings, RecoveryStep};
 
 use crate::config::BrokerSettings;
 use crate::ids::{BrokerId, GroupId};

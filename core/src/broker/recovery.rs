@@ -9,11 +9,10 @@ use super::stopping::Stopping;
 use super::{Broker, BrokerConfig};
 use crate::config::BrokerSettings;
 use crate::controller::{Controller, ControllerConfig};
-use crate::disk::{FileName, Inventory};
-use crate::error::Fatal;
+use crate::disk::Inventory;
 use crate::output::Outputs;
 use crate::partition::LeaderTable;
-use crate::raft::{ReplicasConfig, ReplicasRecovery};
+use crate::raft::{RecoveryStep, ReplicasConfig, ReplicasRecovery};
 use crate::time::Now;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,24 +23,6 @@ pub struct Recovery {
     config: BrokerConfig,
     settings: BrokerSettings,
     replicas: ReplicasRecovery,
-}
-
-/// What recovery wants next.
-#[derive(Debug, PartialEq, Eq)]
-pub enum RecoveryStep {
-    /// Read exactly this and give it to [`Recovery::read_done`].
-    Read {
-        /// The file.
-        file: FileName,
-        /// Bytes from its start.
-        position: u64,
-        /// Bytes.
-        length: u32,
-    },
-    /// Call [`Recovery::finish`].
-    Done,
-    /// Durable data is damaged: do not start.
-    Halt(Fatal),
 }
 
 impl Recovery {

@@ -13,6 +13,6 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub use group::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, RaftGroup, Role};
-pub use recovery::ReplicasRecovery;
+pub use recovery::{RecoveryStep, ReplicasRecovery};
 pub use replicas::{ControlMessage, Dropped, ReadDone, Replicas};
 pub use settings::{RaftSettings, ReplicasConfig};

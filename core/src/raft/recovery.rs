@@ -6,7 +6,6 @@
 
 use super::group::Start;
 use super::{Replicas, ReplicasConfig};
-use crate::broker::RecoveryStep;
 use crate::disk::{DiskAction, FileName, Inventory};
 use crate::error::Fatal;
 use crate::ids::GroupId;
@@ -15,6 +14,24 @@ use crate::output::Outputs;
 use crate::time::Now;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
+
+/// What recovery wants next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum RecoveryStep {
+    /// Read exactly this and give it to `read_done`.
+    Read {
+        /// The file.
+        file: FileName,
+        /// Bytes from its start.
+        position: u64,
+        /// Bytes.
+        length: u32,
+    },
+    /// Call `finish`.
+    Done,
+    /// Durable data is damaged: do not start.
+    Halt(Fatal),
+}
 
 /// Bytes of one read.
 const CHUNK_BYTES: u64 = 1024 * 1024;

@@ -17,17 +17,12 @@ pub const LAYERS: &[&[&str]] = &[
     &["controller"],
     &["api"],
     &["input"],
-    &["broker"],
+    &["broker", "invariants"],
 ];
 
 /// What `lib.rs` re-exports at the root belongs to this module.
-const ROOT_NAMES: &[(&str, &str)] = &[
-    ("Broker", "broker"),
-    ("BrokerConfig", "broker"),
-    ("Deadline", "broker"),
-    ("Recovery", "broker"),
-    ("RecoveryStep", "broker"),
-];
+const ROOT_NAMES: &[(&str, &str)] =
+    &[("Broker", "broker"), ("BrokerConfig", "broker"), ("Deadline", "broker"), ("Recovery", "broker"), ("RecoveryStep", "raft")];
 
 /// Every import of core that goes up.
 #[must_use]

@@ -2,12 +2,12 @@
 //!
 //! Checks after every round: one leader per term and group, equal history at equal commit index, acknowledged entries never cut.
 
-use crate::broker::RecoveryStep;
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Term};
 use crate::log::test_batch;
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs, PeerClass};
+use crate::raft::RecoveryStep;
 use crate::raft::{GroupEvent, Proposal, RaftSettings, Replicas, ReplicasConfig, ReplicasRecovery, Role};
 use crate::random::{Random, keyed};
 use crate::record::{CheckedBatch, RecordFacts};
