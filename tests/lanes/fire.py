@@ -18,6 +18,11 @@ from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 TOPIC = "fire"
+PADDING = b" " + b"x" * 400  # so that segments roll during the run
+
+
+def number_of(message):
+    return int(message.value().split()[0])
 
 
 class Sequence:
@@ -44,7 +49,7 @@ class Sequence:
             turn += 1
             value = self.sent[partition]
             try:
-                self.producer.produce(TOPIC, value=b"%d" % value, partition=partition, on_delivery=self.delivered)
+                self.producer.produce(TOPIC, value=b"%d" % value + PADDING, partition=partition, on_delivery=self.delivered)
                 self.sent[partition] += 1
             except BufferError:
                 pass
@@ -54,7 +59,7 @@ class Sequence:
         if error is not None:
             self.errors.append(str(error))
         else:
-            self.acked[message.partition()][int(message.value())] = message.offset()
+            self.acked[message.partition()][number_of(message)] = message.offset()
 
     def acked_count(self):
         return sum(len(a) for a in self.acked)
@@ -80,7 +85,7 @@ def retry(what, call, seconds=60):
 
 
 def create(admin, partitions):
-    futures = admin.create_topics([NewTopic(TOPIC, partitions, 3, config={"min.insync.replicas": "2"})], request_timeout=10)
+    futures = admin.create_topics([NewTopic(TOPIC, partitions, 3, config={"min.insync.replicas": "2", "segment.bytes": "1048576"})], request_timeout=10)
     try:
         futures[TOPIC].result()
     except KafkaException as e:
@@ -95,6 +100,10 @@ def all_in_sync(admin, brokers):
             raise LaneFailed("partition %d: leader %d, in sync %s of %s" % (p.id, p.leader, sorted(p.isrs), brokers))
 
 
+def led_by(admin, broker):
+    return sum(p.leader == broker for p in admin.list_topics(TOPIC, timeout=5).topics[TOPIC].partitions.values())
+
+
 def consume(bootstrap, partitions):
     """All messages of every partition, as (offset, value), up to the end at the time of asking."""
     consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "fire-reader", "enable.auto.commit": False, "log_level": 2})
@@ -105,7 +114,7 @@ def consume(bootstrap, partitions):
     while any(not f or f[-1][0] + 1 < end for f, end in zip(found, ends) if end):
         for m in consumer.consume(1000, timeout=1):
             if m.error() is None:
-                found[m.partition()].append((m.offset(), int(m.value())))
+                found[m.partition()].append((m.offset(), number_of(m)))
         if time.monotonic() > deadline:
             raise LaneFailed("read %s of %s messages in 120 s" % ([len(f) for f in found], ends))
     consumer.close()
@@ -166,8 +175,11 @@ def lane():
         retry("all replicas in sync", lambda: all_in_sync(admin, ids))
         sequence = Sequence(cluster.bootstrap, args.partitions, args.rate)
         time.sleep(2)
+        leaders_killed = 0
         for kill in range(args.kills):
             victim = dice.choice(cluster.brokers)
+            led = led_by(admin, victim.node)
+            leaders_killed += led > 0
             before = sequence.acked_count()
             victim.kill()
             down = dice.uniform(0.0, 4.0)
@@ -176,7 +188,7 @@ def lane():
             victim.start()
             victim.wait_ready()
             retry("all replicas in sync after kill %d" % (kill + 1), lambda: all_in_sync(admin, ids))
-            say("kill %2d: broker %d, down %.1f s, %d acknowledged meanwhile, %d in all" % (kill + 1, victim.node, down, while_down, sequence.acked_count()))
+            say("kill %2d: broker %d, leader of %d, down %.1f s, %d acknowledged meanwhile, %d in all" % (kill + 1, victim.node, led, down, while_down, sequence.acked_count()))
             time.sleep(dice.uniform(0.2, 2.0))
         sequence.finish()
         retry("all replicas in sync at the end", lambda: all_in_sync(admin, ids))
@@ -193,7 +205,9 @@ def lane():
         say(verify.stdout.rstrip())
         if verify.returncode != 0:
             findings.append("`ottla log verify` of the three data folders ended with status %d" % verify.returncode)
-        say("sent %d, acknowledged %d, read %d, duplicates %d" % (sum(sequence.sent), sequence.acked_count(), sum(map(len, found)), duplicates))
+        say("kills %d (%d of leaders), sent %d, acknowledged %d, read %d, duplicates %d" % (args.kills, leaders_killed, sum(sequence.sent), sequence.acked_count(), sum(map(len, found)), duplicates))
+        if leaders_killed == 0:
+            findings.append("no killed broker led anything: too little was shown, take another seed")
         if sequence.acked_count() < 100 * args.kills:
             findings.append("only %d messages were acknowledged: too little was shown" % sequence.acked_count())
         if findings:

@@ -22,6 +22,15 @@ impl Broker {
             leader: raft.leader(),
             in_sync: if is_leader { raft.in_sync(now, IN_SYNC_LAG_MS_MAX) } else { Vec::new() },
         };
+        // Only the leader knows who is in sync, and its word may have come before this replica heard of it: a broker that was away for
+        // less than the lag allowed would otherwise forget it, and the leader has no reason to say it again.
+        let is_known = self.local.leaders.get(group).is_some_and(|known| {
+            let is_others = known.leader.is_some_and(|leader| leader != self.config.broker);
+            is_others && known.term == seen.term && (seen.leader.is_none() || seen.leader == known.leader)
+        });
+        if !is_leader && is_known {
+            return;
+        }
         self.local.leaders.observe(group, seen, if is_leader { Tell::Everyone } else { Tell::Nobody });
     }
 
