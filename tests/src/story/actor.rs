@@ -80,6 +80,10 @@ impl Actor {
         self.brokers = command.number("brokers", 3)?;
         let mut shape = Shape::calm(usize::try_from(self.brokers).map_err(|_| "brokers must be 1 or more")?, CLIENTS);
         shape.settings = command.settings();
+        if let Some(ms) = command.option("sync-ms") {
+            let ms: u64 = ms.parse().map_err(|_| format!("sync-ms={ms} is not a number"))?;
+            (shape.disk.sync_us_min, shape.disk.sync_us_max) = (ms * 1000, ms * 1000);
+        }
         let mut world = World::with_shape(command.number("seed", 1)?, shape);
         world.advance(5_000);
         self.world = Some(world);
