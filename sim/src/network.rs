@@ -87,7 +87,8 @@ impl Network {
         self.settings.duplicate_ppm = 0;
         self.settings.late_ppm = 0;
         // A network slower than the election timeouts of the seed would keep even a healthy cluster from ever having a leader.
-        self.settings.delay_us_max = self.settings.delay_us_max.clamp(self.settings.delay_us_min, 2_000.max(self.settings.delay_us_min));
+        self.settings.delay_us_max =
+            self.settings.delay_us_max.clamp(self.settings.delay_us_min, 2_000.max(self.settings.delay_us_min));
     }
 
     /// Cuts one direction until a time; a longer cut in force stays.

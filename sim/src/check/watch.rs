@@ -378,7 +378,8 @@ impl Watch {
         self.counters.commits += 1;
         let truth = self.truth.entry(group).or_default();
         // A commit beyond what this broker itself has in its log has no hash yet.
-        let (chain, other) = if commit_chain == 0 { (0, node) } else { *truth.chains.entry(commit).or_insert((commit_chain, node)) };
+        let (chain, other) =
+            if commit_chain == 0 { (0, node) } else { *truth.chains.entry(commit).or_insert((commit_chain, node)) };
         if chain != commit_chain {
             return breach(
                 "I4",
