@@ -259,10 +259,8 @@ fn role_of(state: StateRole) -> Role {
 impl RaftGroup {
     pub(crate) fn new(id: GroupId, config: &ReplicasConfig, logger: &slog::Logger, start: Start) -> RaftGroup {
         let last = start.log.last_index();
-        // A follower's first entry of a term may be durable before the term is. That term has its leader, so whoever else asks for a
-        // vote in it can't win: no vote is remembered.
-        let (term, vote) =
-            if start.log.last_term() > start.term { (start.log.last_term(), None) } else { (start.term, start.vote) };
+        let (term, vote) = (start.term, start.vote);
+        assert!(last == Index::BIRTH || start.log.last_term() <= term, "no entry is newer than the term");
         let commit = start.commit.clamp(Index::BIRTH, last);
         let vote = vote.map_or(0, BrokerId::peer);
         let peers = start.voters.iter().map(|voter| voter.peer()).collect();
@@ -697,7 +695,11 @@ impl RaftGroup {
             ticket.writes <= self.pipeline.writes_durable() && ticket.round <= durable && ticket.cut <= self.cuts_closed
         }) {
             let ticket = self.tickets.pop_front().expect("looked at above");
-            number = Some(ticket.number);
+            // The entries of a ticket from before a cut may have come back with the same index and term, in writes that are still under
+            // way: the ticket that follows the cut speaks for both.
+            if ticket.cut == self.cuts {
+                number = Some(ticket.number);
+            }
             self.send(ticket.messages, round);
         }
         if let Some(number) = number {
@@ -731,11 +733,6 @@ impl RaftGroup {
         let number = ready.number();
         let entries = ready.take_entries();
         let mut ticket = Ticket { number, writes: 0, round: 0, cut: self.cuts, messages: ready.take_persisted_messages() };
-        if !entries.is_empty() {
-            self.append(entries, round);
-            ticket.cut = self.cuts;
-        }
-        ticket.writes = self.pipeline.append(Vec::new());
         if let Some(state) = ready.hs()
             && (state.term, state.vote) != self.recorded
         {
@@ -753,6 +750,12 @@ impl RaftGroup {
                 }
             }
         }
+        // After the term: a cut that is found open at start must not have forgotten which term made it.
+        if !entries.is_empty() {
+            self.append(entries, round);
+            ticket.cut = self.cuts;
+        }
+        ticket.writes = self.pipeline.append(Vec::new());
         let messages = ready.take_messages();
         assert!(
             messages.is_empty() || ticket.round == 0,

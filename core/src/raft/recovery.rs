@@ -185,8 +185,17 @@ impl ReplicasRecovery {
     }
 
     /// The engine, after [`RecoveryStep::Done`]. The controller group is born here on an empty disk.
-    pub fn finish(self, now: Now, out: &mut Outputs) -> Replicas {
+    pub fn finish(mut self, now: Now, out: &mut Outputs) -> Replicas {
         assert!(matches!(self.stage, Stage::Done), "recovery is finished after it is done");
+        for (group, scanned) in &self.scanned {
+            let meta = self.state.groups.get_mut(group).expect("only known groups are scanned");
+            if scanned.log.last_term() > meta.term {
+                // A follower's first entry of a term may be durable before the term is. That term has its leader, so whoever else
+                // asks for a vote in it can't win: no vote is remembered.
+                meta.term = scanned.log.last_term();
+                meta.vote = None;
+            }
+        }
         let newest = self.meta_files.first().map_or(0, |(number, _)| *number);
         let old = self.meta_files.iter().map(|(number, _)| FileName::Meta(*number)).collect();
         let meta = MetaLog::new(self.state.clone(), newest + 1, old, self.config.seed, self.config.raft.meta_bytes_max);
