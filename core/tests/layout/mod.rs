@@ -3,8 +3,10 @@
 //! What it writes is canonical (tagged fields ascending and only when not default, nothing unknown), so a codec that reads it must
 //! write the same bytes again.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 #[path = "../../build/parse.rs"]
-#[allow(dead_code, missing_docs, clippy::wildcard_enum_match_arm)]
+#[allow(missing_docs, clippy::wildcard_enum_match_arm)]
 pub mod parse;
 
 use ottla_core::protocol::{ApiKey, Bytes};
@@ -14,6 +16,19 @@ use parse::{Api, Field, Kind};
 /// The layouts of all APIs.
 pub fn apis() -> Vec<Api> {
     parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol")).apis
+}
+
+/// The layouts of what is stored inside records.
+pub fn stored() -> Vec<parse::Stored> {
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol")).stored
+}
+
+/// A random value of one version of what is stored inside a record.
+pub fn random_stored(stored: &parse::Stored, version: i16, random: &mut Random) -> Bytes {
+    let is_flexible = stored.flexible.is_some_and(|first| version >= first);
+    let mut body = Body { bytes: Vec::new(), version, is_flexible, random };
+    body.fields(&stored.fields, 0);
+    body.bytes.into()
 }
 
 /// Which half of an API.
