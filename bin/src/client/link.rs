@@ -15,6 +15,8 @@ use std::time::Duration;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of the largest answer that is read: larger ones are nonsense, since we never ask for so much.
 const RESPONSE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Newest version of Produce and Fetch that names topics instead of giving their ids.
+const VERSION_LAST_BY_NAME: i16 = 12;
 
 /// A connection.
 #[derive(Debug)]
@@ -60,10 +62,8 @@ impl Link {
 
     /// The version in which both sides speak a request.
     pub fn version<R: Request>(&self) -> Result<i16, Failure> {
-        let ours = match R::KEY {
-            ApiKey::Produce | ApiKey::Fetch => (R::KEY.versions().0, 12),
-            key => (key.versions().0, key.version_last_stable()),
-        };
+        let by_name = matches!(R::KEY, ApiKey::Produce | ApiKey::Fetch);
+        let ours = (R::KEY.versions().0, if by_name { VERSION_LAST_BY_NAME } else { R::KEY.version_last_stable() });
         let both = self.versions.get(&R::KEY.code()).map(|theirs| (ours.0.max(theirs.0), ours.1.min(theirs.1)));
         match both {
             Some((first, last)) if first <= last => Ok(last),
@@ -119,10 +119,13 @@ impl Link {
     }
 
     fn broken(&self, why: Error) -> Failure {
-        let why = match why.kind() {
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::new(ErrorKind::TimedOut, "it took too long"),
-            ErrorKind::UnexpectedEof => Error::new(ErrorKind::UnexpectedEof, "it closed the connection"),
-            _ => why,
+        let is_late = matches!(why.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+        let why = if is_late {
+            Error::new(ErrorKind::TimedOut, "it took too long")
+        } else if why.kind() == ErrorKind::UnexpectedEof {
+            Error::new(ErrorKind::UnexpectedEof, "it closed the connection")
+        } else {
+            why
         };
         Failure::Unreachable { address: self.address.clone(), why }
     }

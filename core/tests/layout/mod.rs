@@ -126,7 +126,7 @@ impl Body<'_> {
         match field.kind {
             // The only boolean that is tagged has the default false.
             Kind::Boolean => {
-                let value = field.tag.is_some() || number % 2 == 0;
+                let value = field.tag.is_some() || number.is_multiple_of(2);
                 self.bytes.push(u8::from(value));
             }
             Kind::Int8 => self.bytes.push((number % 100 + 5) as u8),
