@@ -58,7 +58,7 @@ impl Summary {
     /// The one line at the end of a campaign.
     #[must_use]
     pub fn line(&self) -> String {
-        let speed = if self.worker_us == 0 { 0 } else { self.simulated_us / self.worker_us };
+        let speed = self.simulated_us.checked_div(self.worker_us).unwrap_or(0);
         let c = &self.counters;
         let mut line = format!(
             "seeds={} failures={} sim_s_per_wall_s={speed} elections={} truncations={} torn={} acked={} reads={}",
