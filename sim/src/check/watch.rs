@@ -51,6 +51,8 @@ struct Said {
     commit: Index,
     high_watermark: Offset,
     is_leader: bool,
+    /// The highest index it called durable in this life.
+    persisted_max: Index,
     /// A new leader whose log is compared as soon as its disk has all of it.
     unproved: Option<Term>,
 }
@@ -246,7 +248,11 @@ impl Watch {
             let LogChange::Gone { index, entry } = change else { continue };
             self.counters.truncations += 1;
             let committed = self.truth.get(&group).and_then(|t| t.committed.get(slot(index)));
+            // A cut that a crash left open is made again at the start and may take with it entries that were written behind it; they were
+            // acknowledged to nobody, so the copies of the others are the ones that count.
+            let was_told = self.nodes[node].said.get(&group).is_some_and(|said| said.persisted_max >= index);
             if let Some((known, _)) = committed
+                && was_told
                 && same(known, &entry)
             {
                 return breach(
@@ -271,12 +277,14 @@ impl Watch {
                 commit: view.commit,
                 high_watermark: view.high_watermark,
                 is_leader: view.is_leader,
+                persisted_max: view.persisted.max(before.persisted_max),
                 unproved: before.unproved.filter(|term| view.is_leader && *term == view.term),
             };
             if now.term == before.term
                 && now.commit == before.commit
                 && now.is_leader == before.is_leader
                 && now.high_watermark == before.high_watermark
+                && now.persisted_max == before.persisted_max
                 && now.unproved.is_none()
             {
                 continue;
