@@ -122,6 +122,22 @@ impl Properties {
         })
     }
 
+    /// The settings the core checks, acts upon and describes to clients: everything else, and what the shell uses itself.
+    #[must_use]
+    pub fn for_core(&self) -> Vec<(String, String)> {
+        let mut listeners = vec![format!("PLAINTEXT://{}", self.clients)];
+        listeners.extend(self.peers.iter().map(|peers| format!("{CONTROLLER}://{peers}")));
+        let voters: Vec<String> = self.voters.iter().filter_map(|(id, at)| Some(format!("{}@{}", id.0, at.as_ref()?))).collect();
+        let own = [
+            ("listeners", listeners.join(",")),
+            ("controller.quorum.voters", voters.join(",")),
+            ("log.dirs", self.data.display().to_string()),
+            ("broker.rack", self.rack.clone().unwrap_or_default()),
+        ];
+        let own = own.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_string(), value));
+        self.settings.iter().cloned().chain(own).collect()
+    }
+
     /// The cluster id that a fresh data folder gets when none is set: the same on all brokers, because it follows from the voters.
     /// `entropy` makes the id of a broker alone.
     #[must_use]
@@ -316,6 +332,15 @@ message.max.bytes 2000
         let rest =
             [("num.partitions", "4"), ("message.max.bytes", "2000")].map(|(name, value)| (name.to_string(), value.to_string()));
         assert_eq!(properties.settings, rest);
+    }
+
+    #[test]
+    fn what_the_shell_uses_is_described_too() {
+        let settings = ottla_core::config::BrokerSettings::parse(&parse(THREE).for_core()).expect("legal");
+        let value = |name: &str| settings.text(name).unwrap_or_default();
+        assert_eq!(value("listeners"), "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9192");
+        assert_eq!(value("controller.quorum.voters"), "1@a:1,2@b:2,3@c:3");
+        assert_eq!((value("log.dirs"), value("num.partitions")), ("/data/one".to_string(), "4".to_string()));
     }
 
     #[test]

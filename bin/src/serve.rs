@@ -153,7 +153,7 @@ fn broker_config(properties: &Properties, cluster_id: &str, seed: u64) -> Broker
         rack: properties.rack.clone(),
         seed,
         raft: ottla_core::broker::RaftSettings::default(),
-        settings: properties.settings.clone(),
+        settings: properties.for_core(),
         mutant: Mutant::default(),
     }
 }

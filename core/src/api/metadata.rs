@@ -173,7 +173,10 @@ fn describe_partition(known: &Known<'_>, number: i32, partition: &PartitionState
     // A leader that is not listed among the brokers is of no use to a client.
     let leader = leadership.and_then(|l| l.leader).filter(|id| is_live(*id));
     let code = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
-    let mut in_sync: Vec<i32> = leadership.map_or_else(Vec::new, |l| l.in_sync.iter().map(|id| id.0).collect());
+    let told = leadership.map_or(&[][..], |l| &l.in_sync);
+    // A fenced broker is out of sync at once, as in Kafka; the leader drops it only after replica.lag.time.max.ms. Without a leader
+    // the last word stands: it tells who may lead again.
+    let mut in_sync: Vec<i32> = told.iter().filter(|id| leader.is_none() || is_live(**id)).map(|id| id.0).collect();
     if in_sync.is_empty() {
         // The leader itself is always in sync; what it says of the others has not come yet.
         in_sync.extend(leader.map(|id| id.0));

@@ -77,7 +77,7 @@ pub(super) const fn ro(name: &'static str, kind: Kind, default: &'static str) ->
 }
 
 impl Setting {
-    pub(super) const fn from(mut self, low: i64) -> Setting {
+    pub(super) const fn at_least(mut self, low: i64) -> Setting {
         self.range = Range::From(low);
         self
     }
@@ -214,7 +214,7 @@ impl Setting {
                         let is_pair = |item: &&str| {
                             item.split_once(':').is_some_and(|(p, b)| p.parse::<u32>().is_ok() && b.parse::<u32>().is_ok())
                         };
-                        if !items.iter().all(|item| is_pair(item)) {
+                        if !items.iter().all(is_pair) {
                             return wrong(text, "Must be the literal '*' or a list of partition:broker pairs");
                         }
                     }

@@ -29,7 +29,7 @@ fn world() -> World {
         let in_sync = in_sync.iter().map(|id| BrokerId(*id)).collect();
         leaders.observe(GroupId(group), Leadership { term: Term(term), leader: leader.map(BrokerId), in_sync }, Tell::Nobody);
     };
-    lead(1, 2, Some(1), &[1, 2]);
+    lead(1, 2, Some(1), &[1, 2, 3]);
     lead(2, 5, Some(3), &[3]);
     lead(3, 4, None, &[]);
     World { cluster, leaders, auto_create: true }
