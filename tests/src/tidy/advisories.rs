@@ -3,7 +3,8 @@
 use super::{Findings, Tree};
 
 /// Advisories with a known reason and the crate each is about.
-pub const KNOWN: &[(&str, &str)] = &[("RUSTSEC-2024-0437", "protobuf"), ("RUSTSEC-2025-0057", "fxhash")];
+pub const KNOWN: &[(&str, &str)] =
+    &[("RUSTSEC-2024-0437", "protobuf"), ("RUSTSEC-2025-0057", "fxhash"), ("RUSTSEC-2026-0097", "rand")];
 
 /// What is wrong with `deny.toml`: an exception without a reason, one that nobody decided, one whose crate is gone.
 #[must_use]
@@ -61,9 +62,10 @@ pub fn protobuf_parsing(tree: &Tree) -> Findings {
 mod tests {
     use super::*;
 
-    const LOCK: &str = "name = \"protobuf\"\nname = \"fxhash\"\n";
+    const LOCK: &str = "name = \"protobuf\"\nname = \"fxhash\"\nname = \"rand\"\n";
     const GOOD: &str = "{ id = \"RUSTSEC-2024-0437\", reason = \"never parses anything that came from outside the process\" }\n\
-                        { id = \"RUSTSEC-2025-0057\", reason = \"unmaintained, a hash function without input from outside\" }\n";
+                        { id = \"RUSTSEC-2025-0057\", reason = \"unmaintained, a hash function without input from outside\" }\n\
+                        { id = \"RUSTSEC-2026-0097\", reason = \"no logger of ours draws random numbers while it is called\" }\n";
 
     fn check(deny: &str, lock: &str, expected: usize) {
         assert_eq!(exceptions(&Tree::planted(&[("deny.toml", deny), ("Cargo.lock", lock)])).len(), expected);
@@ -73,13 +75,13 @@ mod tests {
     fn every_exception_is_explained_known_and_needed() {
         check(GOOD, LOCK, 0);
         check(&GOOD.replace("never parses anything that came from outside the process", "later"), LOCK, 1);
-        check(GOOD.lines().next().expect("two lines"), LOCK, 1);
+        check(GOOD.lines().next().expect("three lines"), LOCK, 2);
         check(
             &format!("{GOOD}{{ id = \"RUSTSEC-2030-0001\", reason = \"a reason that is long enough to explain a lot\" }}"),
             LOCK,
             1,
         );
-        check(GOOD, "name = \"protobuf\"\n", 1);
+        check(GOOD, "name = \"protobuf\"\nname = \"rand\"\n", 1);
     }
 
     #[test]
