@@ -72,11 +72,12 @@ fn steps_of(readme: &str, section: &str) -> Vec<String> {
             inside = line.trim_start_matches('#').trim().starts_with(section);
         } else if inside && line.starts_with(|c: char| c.is_ascii_digit()) {
             steps.push(line.to_string());
-        } else if inside && line.starts_with("   ") {
-            if let Some(step) = steps.last_mut() {
-                step.push('\n');
-                step.push_str(line);
-            }
+        } else if inside
+            && line.starts_with("   ")
+            && let Some(step) = steps.last_mut()
+        {
+            step.push('\n');
+            step.push_str(line);
         }
     }
     steps
