@@ -1068,7 +1068,11 @@ fn brief_op(id: DiskId, action: &DiskAction) -> String {
     match action {
         DiskAction::Append { file, position, data } => {
             let bytes: usize = data.iter().map(Bytes::len).sum();
-            format!("append {id} {file:?} at {position} {bytes} bytes")
+            let crc = match file {
+                FileName::Segment { .. } => format!(" crc {:08x}", crate::batch::crc_of(&contiguous(data.clone()))),
+                FileName::Meta(_) => String::new(),
+            };
+            format!("append {id} {file:?} at {position} {bytes} bytes{crc}")
         }
         DiskAction::CreateGroup { .. }
         | DiskAction::RemoveGroup { .. }

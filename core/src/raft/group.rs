@@ -719,7 +719,14 @@ impl RaftGroup {
                 !entry.data.is_empty()
                     || (index <= log.last_index() && log.term(index).0 == entry.term && log.entry(index).is_some())
             };
-            if !message.entries.iter().all(is_here) {
+            // raft 0.7 adds entries to an append that already waits for the same peer, and when that one is empty it does not look whether
+            // they continue it (`util::is_continuous_ents`): after a peer came back they may not, and would be taken for later ones.
+            let mut expected = message.index;
+            let is_whole = message.entries.iter().all(|entry| {
+                expected += 1;
+                entry.index == expected && is_here(entry)
+            });
+            if !is_whole {
                 continue;
             }
             let payload = |index| log.entry(Index(index)).expect("looked at above");

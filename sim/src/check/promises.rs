@@ -208,5 +208,10 @@ pub(crate) fn brief(frame: &[u8]) -> String {
         let no = if m.is_rejected { " no" } else { "" };
         text.push_str(&format!(" [{} g{} t{} i{}{no}]", kind_name(m.kind), m.group, m.term, m.index));
     }
+    let headers = frame.get(4..8).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+    let payload = frame.get(FRAME_HEADER + usize::try_from(headers).unwrap_or(0)..).unwrap_or_default();
+    if payload.len() >= 61 {
+        text.push_str(&format!(" first crc {:08x}", crate::batch::crc_of(payload)));
+    }
     text
 }
