@@ -4,7 +4,8 @@
 //! watermark, when its patience ends. An evaluation reads nothing from disk; it makes a plan per partition. Once the answer is due,
 //! the plans that need the disk are read and the answer goes out when the last read is in.
 //!
-//! There are no fetch sessions (KIP-227): every answer says session 0, which clients take as "send me everything each time".
+//! There are no fetch sessions (KIP-227): every answer says session 0, which clients take as "send me everything each time". A request
+//! that goes on with a session nobody gave out is told so.
 //! Without transactions the last stable offset is the high watermark.
 //!
 //! Source: Kafka `ReplicaManager.readFromLog`, `DelayedFetch`, `FetchRequest`; KIP-74 for the first batch, KIP-392 for followers,
@@ -239,7 +240,7 @@ impl FetchJob {
         if self.replica >= 0 {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
-        let (_, raft) = view.replica(group).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let (_, raft) = view.replica(group).ok_or_else(|| view.why_no_replica(group))?;
         check_epoch(wanted.leader_epoch, raft.term().leader_epoch())?;
         // Clients from v11 on may read from any replica (KIP-392); older ones expect the leader.
         if self.version < 11 && !raft.is_leader() {

@@ -26,7 +26,6 @@ pub(crate) fn from(topic: &str, parts: &[(i32, i64)]) -> FetchRequest {
                     ..Default::default()
                 })
                 .collect(),
-            ..Default::default()
         }],
         ..Default::default()
     }
@@ -267,4 +266,18 @@ fn a_closed_connection_is_forgotten() {
     rig.ask::<ProduceRequest>(&to("f", -1, &[(0, Some(hello()))]), 9);
     rig.advance(1000);
     assert!(rig.answer::<FetchRequest>(number, 12).is_none());
+}
+
+#[test]
+fn a_session_nobody_gave_out_is_unknown() {
+    let mut rig = filled();
+    let mut ask = |id: i32, epoch: i32| {
+        let mut request = from("f", &[(0, 0)]);
+        (request.session_id, request.session_epoch) = (id, epoch);
+        let answer = rig.ask(&request, 12);
+        (answer.error_code, answer.session_id)
+    };
+    for (id, epoch, error) in [(0, -1, 0), (0, 0, 0), (0, 5, 70), (0, -2, 70), (123_456_789, 1, 70), (123_456_789, -1, 0)] {
+        assert_eq!(ask(id, epoch), (error, 0), "session {id} epoch {epoch}");
+    }
 }

@@ -177,7 +177,6 @@ impl ListOffsetsJob {
                 timestamp: found.timestamp,
                 offset: found.offset.0,
                 leader_epoch: found.epoch.0,
-                ..Default::default()
             });
         }
         ListOffsetsResponse { topics, ..Default::default() }

@@ -35,7 +35,6 @@ fn asking(topic: &str, partition: i32, timestamp: i64) -> ListOffsetsRequest {
         topics: vec![request::Topics {
             name: Text::from(topic),
             partitions: vec![request::Partitions { partition_index: partition, timestamp, ..Default::default() }],
-            ..Default::default()
         }],
         ..Default::default()
     }
@@ -134,9 +133,7 @@ fn ends_of_epochs() {
                     partition,
                     current_leader_epoch: current,
                     leader_epoch: epoch,
-                    ..Default::default()
                 }],
-                ..Default::default()
             }],
             ..Default::default()
         };

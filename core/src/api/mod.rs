@@ -20,7 +20,7 @@ pub mod produce;
 mod served;
 mod view;
 
-pub use served::{SERVED, Served, served};
+pub use served::{Api, SERVED, Served, served};
 pub use view::{Endpoint, TopicKey, View, check_epoch};
 
 use crate::ids::{ConnectionId, RequestNumber};
@@ -32,7 +32,7 @@ use crate::protocol::messages::{
     init_producer_id::InitProducerIdRequest, list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
     offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
 };
-use crate::protocol::{ApiKey, DecodeError, Message, Reader, RequestHeader, encode_response};
+use crate::protocol::{DecodeError, Message, Reader, RequestHeader, encode_response};
 use crate::record::{BatchFault, CheckLimits, CheckedBatch, check};
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
@@ -48,7 +48,6 @@ pub struct ClientRequest {
 
 /// The body of a request, one variant per served API.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a request is boxed as a whole")]
 pub enum Ask {
     /// Produce.
     Produce {
@@ -123,31 +122,31 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
     let mut header = RequestHeader::decode(&mut reader)?;
     // A slice would keep the frame from being patched in place and alive as long as the request.
     header.client_id = header.client_id.as_deref().map(Bytes::copy_from_slice);
-    let (key, version) = (header.api_key, header.api_version);
-    let served = served(key).ok_or(Refusal::UnknownApi)?;
+    let version = header.api_version;
+    let served = served(header.api_key).ok_or(Refusal::UnknownApi)?;
     if !served.answers(version) {
-        return match key {
-            ApiKey::ApiVersions => Ok(ClientRequest { header, ask: Ask::ApiVersions(ApiVersionsRequest::default()) }),
-            _ => Err(Refusal::UnsupportedVersion),
+        return if served.api == Api::ApiVersions {
+            Ok(ClientRequest { header, ask: Ask::ApiVersions(ApiVersionsRequest::default()) })
+        } else {
+            Err(Refusal::UnsupportedVersion)
         };
     }
-    let ask = match key {
-        ApiKey::Produce => {
+    let ask = match served.api {
+        Api::Produce => {
             let request = ProduceRequest::decode(&mut reader, version)?;
             drop(reader);
             split(frame, request, version)
         }
-        ApiKey::Fetch => Ask::Fetch(FetchRequest::decode(&mut reader, version)?),
-        ApiKey::ListOffsets => Ask::ListOffsets(ListOffsetsRequest::decode(&mut reader, version)?),
-        ApiKey::OffsetForLeaderEpoch => Ask::OffsetForLeaderEpoch(OffsetForLeaderEpochRequest::decode(&mut reader, version)?),
-        ApiKey::Metadata => Ask::Metadata(MetadataRequest::decode(&mut reader, version)?),
-        ApiKey::ApiVersions => Ask::ApiVersions(ApiVersionsRequest::decode(&mut reader, version)?),
-        ApiKey::CreateTopics => Ask::CreateTopics(CreateTopicsRequest::decode(&mut reader, version)?),
-        ApiKey::DeleteTopics => Ask::DeleteTopics(DeleteTopicsRequest::decode(&mut reader, version)?),
-        ApiKey::InitProducerId => Ask::InitProducerId(InitProducerIdRequest::decode(&mut reader, version)?),
-        ApiKey::DescribeConfigs => Ask::DescribeConfigs(DescribeConfigsRequest::decode(&mut reader, version)?),
-        ApiKey::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
-        _ => return Err(Refusal::UnknownApi),
+        Api::Fetch => Ask::Fetch(FetchRequest::decode(&mut reader, version)?),
+        Api::ListOffsets => Ask::ListOffsets(ListOffsetsRequest::decode(&mut reader, version)?),
+        Api::OffsetForLeaderEpoch => Ask::OffsetForLeaderEpoch(OffsetForLeaderEpochRequest::decode(&mut reader, version)?),
+        Api::Metadata => Ask::Metadata(MetadataRequest::decode(&mut reader, version)?),
+        Api::ApiVersions => Ask::ApiVersions(ApiVersionsRequest::decode(&mut reader, version)?),
+        Api::CreateTopics => Ask::CreateTopics(CreateTopicsRequest::decode(&mut reader, version)?),
+        Api::DeleteTopics => Ask::DeleteTopics(DeleteTopicsRequest::decode(&mut reader, version)?),
+        Api::InitProducerId => Ask::InitProducerId(InitProducerIdRequest::decode(&mut reader, version)?),
+        Api::DescribeConfigs => Ask::DescribeConfigs(DescribeConfigsRequest::decode(&mut reader, version)?),
+        Api::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
     };
     Ok(ClientRequest { header, ask })
 }

@@ -16,7 +16,7 @@ pub fn respond(view: &View<'_>, asked: OffsetForLeaderEpochRequest) -> OffsetFor
         .into_iter()
         .map(|topic| {
             let partitions = topic.partitions.iter().map(|partition| one(view, &topic.topic, partition)).collect();
-            response::Topics { topic: topic.topic, partitions, ..Default::default() }
+            response::Topics { topic: topic.topic, partitions }
         })
         .collect();
     OffsetForLeaderEpochResponse { topics, ..Default::default() }

@@ -7,7 +7,10 @@ use crate::protocol::{Text, Uuid};
 use crate::record::{BatchBuilder, BatchHeader, Codec, crc_of};
 use bytes::{Bytes, BytesMut};
 
-pub(crate) fn batch(records: &[(Option<&[u8]>, Option<&[u8]>)]) -> Bytes {
+/// Key and value, either may be null.
+type KeyValue<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+pub(crate) fn batch(records: &[KeyValue<'_>]) -> Bytes {
     let mut builder = BatchBuilder::new();
     for (key, value) in records {
         builder.push(START_MS, *key, *value);
@@ -39,11 +42,9 @@ pub(crate) fn to(topic: &str, acks: i16, parts: &[(i32, Option<Bytes>)]) -> Prod
             topic_id: Uuid::ZERO,
             partition_data: parts
                 .iter()
-                .map(|(index, records)| request::PartitionData { index: *index, records: records.clone(), ..Default::default() })
+                .map(|(index, records)| request::PartitionData { index: *index, records: records.clone() })
                 .collect(),
-            ..Default::default()
         }],
-        ..Default::default()
     }
 }
 

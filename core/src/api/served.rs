@@ -5,9 +5,38 @@
 
 use crate::protocol::ApiKey;
 
+/// The APIs with a handler; a match over them has to think of each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Api {
+    /// Produce.
+    Produce,
+    /// Fetch.
+    Fetch,
+    /// ListOffsets.
+    ListOffsets,
+    /// Metadata.
+    Metadata,
+    /// ApiVersions.
+    ApiVersions,
+    /// CreateTopics.
+    CreateTopics,
+    /// DeleteTopics.
+    DeleteTopics,
+    /// InitProducerId.
+    InitProducerId,
+    /// OffsetForLeaderEpoch.
+    OffsetForLeaderEpoch,
+    /// DescribeConfigs.
+    DescribeConfigs,
+    /// DescribeCluster.
+    DescribeCluster,
+}
+
 /// One API.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Served {
+    /// Whose handler.
+    pub api: Api,
     /// Its key.
     pub key: ApiKey,
     /// Versions told to clients, both ends included.
@@ -16,23 +45,23 @@ pub struct Served {
     pub answered: (i16, i16),
 }
 
-const fn same(key: ApiKey, first: i16, last: i16) -> Served {
-    Served { key, advertised: (first, last), answered: (first, last) }
+const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
+    Served { api, key, advertised: (first, last), answered: (first, last) }
 }
 
 /// All of them, ascending by key.
 pub const SERVED: [Served; 11] = [
-    Served { key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
-    same(ApiKey::Fetch, 4, 18),
-    same(ApiKey::ListOffsets, 1, 11),
-    same(ApiKey::Metadata, 0, 13),
-    same(ApiKey::ApiVersions, 0, 4),
-    same(ApiKey::CreateTopics, 2, 7),
-    same(ApiKey::DeleteTopics, 1, 6),
-    same(ApiKey::InitProducerId, 0, 5),
-    same(ApiKey::OffsetForLeaderEpoch, 2, 4),
-    same(ApiKey::DescribeConfigs, 1, 4),
-    same(ApiKey::DescribeCluster, 0, 2),
+    Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
+    same(Api::Fetch, ApiKey::Fetch, 4, 18),
+    same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
+    same(Api::Metadata, ApiKey::Metadata, 0, 13),
+    same(Api::ApiVersions, ApiKey::ApiVersions, 0, 4),
+    same(Api::CreateTopics, ApiKey::CreateTopics, 2, 7),
+    same(Api::DeleteTopics, ApiKey::DeleteTopics, 1, 6),
+    same(Api::InitProducerId, ApiKey::InitProducerId, 0, 5),
+    same(Api::OffsetForLeaderEpoch, ApiKey::OffsetForLeaderEpoch, 2, 4),
+    same(Api::DescribeConfigs, ApiKey::DescribeConfigs, 1, 4),
+    same(Api::DescribeCluster, ApiKey::DescribeCluster, 0, 2),
 ];
 
 /// The entry of an API, if it is served.

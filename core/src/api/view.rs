@@ -77,12 +77,21 @@ impl<'a> View<'a> {
         Some((self.partitions.get(&group)?, self.replicas.group(group)?))
     }
 
+    /// What to answer where this broker has no replica: another broker has, or the topic was deleted while a request waited.
+    #[must_use]
+    pub fn why_no_replica(&self, group: GroupId) -> ErrorCode {
+        match self.cluster.partition_of(group) {
+            Some(_) => ErrorCode::NotLeaderOrFollower,
+            None => ErrorCode::UnknownTopicOrPartition,
+        }
+    }
+
     /// This broker's replica of a group if it leads and the client's leader epoch (-1 or less: not told) is the present one.
     ///
     /// # Errors
     /// `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH` (KIP-320), `NOT_LEADER_OR_FOLLOWER`.
     pub fn leader_replica(&self, group: GroupId, epoch: i32) -> Result<(&'a Partition, &'a RaftGroup), ErrorCode> {
-        let (partition, raft) = self.replica(group).ok_or(ErrorCode::NotLeaderOrFollower)?;
+        let (partition, raft) = self.replica(group).ok_or_else(|| self.why_no_replica(group))?;
         check_epoch(epoch, raft.term().leader_epoch())?;
         if !raft.is_leader() {
             return Err(ErrorCode::NotLeaderOrFollower);

@@ -139,7 +139,7 @@ impl Broker {
         let mut kept = Vec::new();
         for pending in taken {
             self.canary += 1;
-            if self.canary % 4 != 0 {
+            if !self.canary.is_multiple_of(4) {
                 kept.push(pending);
                 continue;
             }

@@ -32,6 +32,8 @@ pub(crate) struct Rig {
     number: u64,
     /// Answers by request number; `None` for "no answer".
     answers: BTreeMap<u64, Option<Bytes>>,
+    /// Whether the broker said that it may be stopped.
+    pub(crate) is_stopped: bool,
     /// Requests whose connection was closed.
     pub(crate) closed: BTreeSet<u64>,
 }
@@ -58,6 +60,7 @@ impl Rig {
             number: 0,
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
+            is_stopped: false,
         };
         rig.perform(out);
         for _ in 0..200 {
@@ -69,8 +72,17 @@ impl Rig {
         rig
     }
 
-    /// Starts the broker anew on the same disk.
+    /// Starts the broker anew on the same disk and lets it lead again.
     pub(crate) fn restart(self) -> Rig {
+        let mut rig = self.restart_without_waiting();
+        for _ in 0..60 {
+            rig.advance(50);
+        }
+        rig
+    }
+
+    /// Starts the broker anew on the same disk.
+    pub(crate) fn restart_without_waiting(self) -> Rig {
         let mut rig = self;
         let inventory = Inventory {
             groups: rig.groups.iter().copied().collect(),
@@ -91,9 +103,6 @@ impl Rig {
         let mut out = Outputs::default();
         rig.broker = recovery.finish(rig.now, &mut out);
         rig.perform(out);
-        for _ in 0..60 {
-            rig.advance(50);
-        }
         rig
     }
 
@@ -200,6 +209,7 @@ impl Rig {
         loop {
             self.broker.end_round(self.now, &mut out);
             check_invariants(&self.broker);
+            self.broker.local.controller.check_invariants();
             let mut dones: VecDeque<DiskDone> = VecDeque::new();
             for output in out.drain() {
                 match output {
@@ -213,7 +223,7 @@ impl Rig {
                     Output::Disk(op) => self.disk(op, &mut dones),
                     Output::Peer { .. } => panic!("there are no peers"),
                     Output::Halt(why) => panic!("halted: {why}"),
-                    Output::Stopped => {}
+                    Output::Stopped => self.is_stopped = true,
                 }
             }
             if dones.is_empty() {

@@ -86,3 +86,18 @@ impl Broker {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::broker::rig::Rig;
+    use crate::input::Input;
+
+    #[test]
+    fn a_broker_that_nobody_could_replace_stops_at_once() {
+        let mut rig = Rig::new();
+        rig.topic("orders", 1, &[]);
+        assert!(!rig.is_stopped);
+        rig.step(Input::Stop);
+        assert!(rig.is_stopped);
+    }
+}
