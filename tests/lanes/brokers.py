@@ -4,6 +4,7 @@ Knows how a broker is configured and when it is ready; knows nothing of what a l
 process object, however the lane ends. Python's standard library only.
 """
 import os
+import random
 import shutil
 import signal
 import socket
@@ -33,20 +34,25 @@ def binary():
     return path
 
 
-def free_ports(count):
-    """Ports that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 def is_free(port):
     with socket.socket() as s:
-        return s.connect_ex(("127.0.0.1", port)) != 0
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_ports(count, span=1):
+    """Ports that were free a moment ago, each with `span` - 1 free ones after it. Below 32768, where the kernel starts to take ports for
+    outgoing connections: a killed broker must find its port free when it comes back."""
+    found = []
+    while len(found) < count:
+        port = random.SystemRandom().randrange(12000, 32000)
+        if all(abs(port - other) >= span for other in found) and all(is_free(port + n) for n in range(span)):
+            found.append(port)
+    return found
 
 
 def answers(port):

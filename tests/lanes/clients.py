@@ -47,9 +47,8 @@ class Dev:
     def free_base():
         """A port with room for three brokers: theirs and, 100 above, those on which they talk to each other."""
         while True:
-            base = free_ports(1)[0]
-            wanted = [base + n + above for above in (0, 100) for n in range(3)]
-            if max(wanted) < 65536 and all(is_free(port) for port in wanted):
+            base = free_ports(1, span=3)[0]
+            if all(is_free(base + 100 + n) for n in range(3)):
                 return base
 
     def text(self):
