@@ -3,6 +3,8 @@
 //!
 //! Segments and dumps: `tests/golden/records/` of the workspace. The dump's payload column is not compared, it is lossy.
 
+#![allow(clippy::disallowed_methods, reason = "a test reads recorded segments; the bans are for the core itself")]
+
 use ottla_core::ids::{LeaderEpoch, Offset};
 use ottla_core::record::{BatchHeader, BatchScan, Continuity, Record, Records, decompress_body};
 use std::fmt::Write as _;

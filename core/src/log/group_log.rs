@@ -387,7 +387,7 @@ impl GroupLog {
         if from < self.log_start() || from >= end {
             return ReadPlan::Empty;
         }
-        if let Some(entries) = self.tail.from_offset(from) {
+        if let Some(entries) = self.tail.at_offset(from) {
             let mut run = RunBuilder::new(from, end, bytes_max);
             for entry in entries {
                 if !run.take(&entry.data, entry.end, entry.is_private) {

@@ -83,7 +83,7 @@ impl Tail {
     }
 
     /// Entries from the one that contains `offset` on, if it is in the tail.
-    pub(crate) fn from_offset(&self, offset: Offset) -> Option<impl Iterator<Item = &TailEntry>> {
+    pub(crate) fn at_offset(&self, offset: Offset) -> Option<impl Iterator<Item = &TailEntry>> {
         if offset < self.start {
             return None;
         }

@@ -1,5 +1,8 @@
 //! Raft groups: tikv raft driven as a pure state machine over [`crate::log::GroupLog`], and [`Replicas`], the engine that owns
 //! all groups of a broker, their meta log, their disk operations and their peer frames.
+
+#![allow(clippy::field_reassign_with_default, reason = "protobuf's types carry fields that are not ours to name")]
+
 mod disk_queue;
 mod frame;
 mod group;
