@@ -1,10 +1,12 @@
-//! Wakes one task of the same thread: what a condition variable is to threads.
+//! Turns between tasks of one thread: a bell that wakes one of them, what a condition variable is to threads, and a way to let others go
+//! first.
 //!
 //! The waiter checks its condition in a poll after [`Bell::listen`]; whoever changes the condition calls [`Bell::ring`]. One waiter:
 //! a second one would silence the first.
 
 use core::cell::Cell;
-use core::task::{Context, Waker};
+use core::future::poll_fn;
+use core::task::{Context, Poll, Waker};
 
 /// One waiter's bell.
 #[derive(Default)]
@@ -22,4 +24,17 @@ impl Bell {
             waker.wake();
         }
     }
+}
+
+/// Lets every other task that is ready run first.
+pub(crate) async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_yielded, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

@@ -3,14 +3,13 @@
 //! It decides nothing and knows no runtime: the binary and the simulator run it unchanged over different [`Host`]s. Rounds, not
 //! timers: a round takes what has come in (up to a bound), so batches grow under load and nothing waits when idle.
 
+use crate::bell::yield_once;
 use crate::client::Clients;
 use crate::host::{Disk, Host};
 use crate::inbox::{Inbox, InboxReceiver};
 use crate::limits::{CONNECTIONS_MAX, ROUND_INPUTS_MAX};
 use crate::peer::{PeerBook, Peers};
-use core::future::poll_fn;
 use core::pin::pin;
-use core::task::Poll;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use ottla_core::Broker;
@@ -142,17 +141,4 @@ impl<H: Host> Node<H> {
             self.host.sleep_until(self.host.now().monotonic.plus_ms(10)).await;
         }
     }
-}
-
-/// Lets every other task that is ready run first.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut has_yielded, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
