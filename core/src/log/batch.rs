@@ -1,32 +1,13 @@
-//! What the log needs to know of a v2 record batch, and the private control batches of raft.
+//! How the log places a batch: length, offsets, term and whether it takes offsets, read from the header that `record` decodes.
 //!
-//! Deliberately does not know records, codecs or producers' rules: those are `record` and `partition`.
-//!
-//! The header on a byte ruler, big-endian, as in Kafka (KIP-98):
-//!
-//! ```text
-//!  0        8      12       16 17     21   23     27        35        43     51   53     57     61
-//!  | base   | len  | leader |m | CRC  |attr| last | base    | max     | prod.| pr.| base | re-  | records…
-//!  | offset |      | epoch  |2 | 32C  |    | delta| time    | time    | id   | ep.| seq. | cords|
-//! ```
-//!
-//! `len` counts everything after itself, so a batch takes `12 + len` bytes. The CRC covers everything from the attributes (21) on;
-//! base offset and leader epoch lie before it, so a leader assigns both without touching the CRC.
-//!
-//! Entries of raft that take no Kafka offset are private batches: see [`crate::record::encode_private`]. They never leave the broker towards
-//! a client.
+//! The format itself, its ruler and its CRC are [`crate::record`]'s; entries of raft that take no Kafka offset are private batches, see
+//! [`crate::record::encode_private`], and never leave the broker towards a client. What is added here: a batch in a log has an offset, an
+//! epoch and a length that a leader of ours can have given it.
 
-use crate::ids::{LeaderEpoch, Offset, Term};
-use crate::record::{self, BatchHeader, PrivateKind, decode_private};
+use crate::ids::{Offset, Term};
+use crate::record::{self, BatchHeader, HeaderFault, PrivateKind, decode_private, verify_crc};
 use bytes::Bytes;
-#[cfg(test)]
-use bytes::{BufMut, BytesMut};
 
-/// Bytes of a batch header.
-const HEADER_BYTES: usize = BatchHeader::SIZE;
-/// Where the CRC starts to count.
-const CRC_FROM: usize = 21;
-const CONTROL_BIT: i16 = 0x20;
 /// Bytes of the largest batch that is taken for one: nothing larger can come in through a client's frame.
 const BATCH_BYTES_MAX: usize = crate::limits::REQUEST_BYTES_MAX;
 
@@ -60,53 +41,38 @@ pub(crate) enum BatchError {
     Invalid(&'static str),
 }
 
-fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
-    bytes[at..at + N].try_into().expect("the slice has N bytes")
-}
-
 impl Batch {
     /// Reads the header at the start of `bytes`; checks its structure, not the CRC.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Batch, BatchError> {
-        if bytes.len() < HEADER_BYTES {
-            return Err(BatchError::Short(HEADER_BYTES));
-        }
-        let length = i32::from_be_bytes(array(bytes, 8));
-        let length = usize::try_from(length).map_err(|_| BatchError::Invalid("its length is negative"))? + 12;
-        if length < HEADER_BYTES {
-            return Err(BatchError::Invalid("its length is shorter than a header"));
-        }
-        if length > BATCH_BYTES_MAX {
+        let header = BatchHeader::parse(bytes).map_err(|fault| match fault {
+            HeaderFault::Cut => BatchError::Short(BatchHeader::SIZE),
+            HeaderFault::Length(_) => BatchError::Invalid("its length is shorter than a header"),
+            HeaderFault::Magic(_) => BatchError::Invalid("its magic is not 2"),
+        })?;
+        if header.total_len() > BATCH_BYTES_MAX {
             return Err(BatchError::Invalid("its length is beyond any batch"));
         }
-        if bytes[16] != 2 {
-            return Err(BatchError::Invalid("its magic is not 2"));
-        }
-        let base_offset = i64::from_be_bytes(array(bytes, 0));
-        let epoch = i32::from_be_bytes(array(bytes, 12));
-        let attributes = i16::from_be_bytes(array(bytes, 21));
-        let last_offset_delta = i32::from_be_bytes(array(bytes, 23));
-        if base_offset < 0 {
+        if header.base_offset.0 < 0 {
             return Err(BatchError::Invalid("its base offset is negative"));
         }
-        if epoch < 0 {
+        if header.partition_leader_epoch.0 < 0 {
             return Err(BatchError::Invalid("its leader epoch is negative"));
         }
-        let is_private = last_offset_delta == -1;
-        if last_offset_delta < -1 || (is_private && attributes & CONTROL_BIT == 0) {
+        if header.last_offset_delta < 0 && !header.is_private() {
             return Err(BatchError::Invalid("its last offset delta is negative"));
         }
-        let Some(end_offset) = base_offset.checked_add(i64::from(last_offset_delta) + 1) else {
+        if header.base_offset.0.checked_add(i64::from(header.last_offset_delta) + 1).is_none() {
             return Err(BatchError::Invalid("its last offset is beyond any offset"));
-        };
+        }
         Ok(Batch {
-            length,
-            base_offset: Offset(base_offset),
-            end_offset: Offset(end_offset),
-            term: LeaderEpoch(epoch).term(),
-            crc: u32::from_be_bytes(array(bytes, 17)),
-            max_timestamp: i64::from_be_bytes(array(bytes, 35)),
-            producer_id: i64::from_be_bytes(array(bytes, 43)),
-            is_private,
+            length: header.total_len(),
+            base_offset: header.base_offset,
+            end_offset: header.offset_end(),
+            term: header.partition_leader_epoch.term(),
+            crc: header.crc,
+            max_timestamp: header.max_timestamp,
+            producer_id: header.producer_id,
+            is_private: header.is_private(),
         })
     }
 
@@ -116,16 +82,11 @@ impl Batch {
         if bytes.len() < batch.length {
             return Err(BatchError::Short(batch.length));
         }
-        if crc32c(&bytes[CRC_FROM..batch.length]) != batch.crc {
+        if !verify_crc(&bytes[..batch.length]) {
             return Err(BatchError::Invalid("its CRC does not match"));
         }
         Ok(batch)
     }
-}
-
-/// CRC-32C.
-pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    u32::try_from(crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes)).expect("a CRC-32 has 32 bits")
 }
 
 /// All header fields, for producer state.
@@ -149,23 +110,26 @@ pub(crate) fn private_payload(batch: &Bytes) -> Option<(PrivateKind, Bytes)> {
 
 /// A data batch for tests of this crate: `records` offsets, `bytes` of padding, no real records inside.
 #[cfg(test)]
-pub(crate) fn test_batch(records: i32, bytes: usize, producer_id: i64, max_timestamp: i64) -> BytesMut {
-    let mut batch = BytesMut::with_capacity(HEADER_BYTES + bytes);
-    batch.put_i64(0);
-    batch.put_i32(i32::try_from(HEADER_BYTES + bytes - 12).expect("small"));
-    batch.put_i32(-1);
-    batch.put_i8(2);
-    batch.put_u32(0);
-    batch.put_i16(0);
-    batch.put_i32(records - 1);
-    batch.put_i64(max_timestamp);
-    batch.put_i64(max_timestamp);
-    batch.put_i64(producer_id);
-    batch.put_i16(if producer_id < 0 { -1 } else { 0 });
-    batch.put_i32(if producer_id < 0 { -1 } else { 0 });
-    batch.put_i32(records);
-    batch.put_bytes(0xab, bytes);
-    let crc = crc32c(&batch[CRC_FROM..]);
+pub(crate) fn test_batch(records: i32, bytes: usize, producer_id: i64, max_timestamp: i64) -> bytes::BytesMut {
+    let sequence = if producer_id < 0 { -1 } else { 0 };
+    let header = BatchHeader {
+        base_offset: Offset(0),
+        batch_length: i32::try_from(BatchHeader::SIZE - BatchHeader::PREFIX + bytes).expect("small"),
+        partition_leader_epoch: crate::ids::LeaderEpoch::NONE,
+        magic: BatchHeader::MAGIC,
+        crc: 0,
+        attributes: 0,
+        last_offset_delta: records - 1,
+        base_timestamp: max_timestamp,
+        max_timestamp,
+        producer_id,
+        producer_epoch: if producer_id < 0 { -1 } else { 0 },
+        base_sequence: sequence,
+        record_count: records,
+    };
+    let mut batch = bytes::BytesMut::from(&header.to_bytes()[..]);
+    batch.resize(BatchHeader::SIZE + bytes, 0xab);
+    let crc = record::crc_of(&batch);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
     batch
 }
@@ -173,6 +137,8 @@ pub(crate) fn test_batch(records: i32, bytes: usize, producer_id: i64, max_times
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::LeaderEpoch;
+    use bytes::BytesMut;
 
     #[test]
     fn a_private_batch_gives_its_payload_back() {
@@ -191,7 +157,7 @@ mod tests {
         let mut good = test_batch(3, 50, 7, 1000);
         record::patch_offset_and_epoch(&mut good, Offset(4), LeaderEpoch(1));
         assert!(Batch::parse_whole(&good).is_ok());
-        for at in CRC_FROM..good.len() {
+        for at in 21..good.len() {
             let mut bad = BytesMut::from(&good[..]);
             bad[at] ^= 0x10;
             assert!(Batch::parse_whole(&bad).is_err(), "flipped byte {at}");

@@ -19,16 +19,17 @@
 //! `records`: how many frames the checkpoint has; without all of them the file does not count. `salt`: random, mixed into every frame's
 //! CRC, so that bytes of another file are never taken for a frame of this one. `sequence`: frames of the file, from 0, without holes.
 //! `durable`: how many frames of the file were known to be durable when this one was written: a valid frame behind a damaged one that it
-//! calls durable proves that the damage is no torn tail. The CRC covers salt, sequence, durable and record.
+//! calls durable proves that the damage is no torn tail. A frame's CRC field is the upper half of a hash of
+//! (salt, CRC-32C, length) of everything after it.
 //!
 //! Invariant: rounds become durable in order, also across files.
 
-use super::batch::crc32c;
 use super::meta_state::{MetaRecord, MetaState};
 use crate::disk::FileName;
 use crate::ids::DiskId;
 use crate::random::keyed;
 use bytes::{BufMut, Bytes, BytesMut};
+use crc_fast::crc32_iscsi as crc32c;
 use std::collections::VecDeque;
 
 const MAGIC: &[u8; 8] = b"OTTLMETA";

@@ -8,9 +8,9 @@ mod meta_state;
 mod scan;
 mod segment;
 mod tail;
-pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
 #[cfg(test)]
-pub(crate) use batch::{crc32c, test_batch};
+pub(crate) use batch::test_batch;
+pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
 pub(crate) use group_log::{Cut, FetchPlan, Write, walk_run};
 pub use group_log::{GroupLog, ReadPlan, RecordRun};
 pub(crate) use meta_log::{MetaFault, MetaLog, read_meta_file};

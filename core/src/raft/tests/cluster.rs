@@ -265,7 +265,7 @@ impl Cluster {
     fn perform(&mut self, number: usize, mut out: Outputs) {
         for output in out.drain() {
             let text = format!("{number} {} {output:?}", self.now_us);
-            self.trace = keyed(self.trace, &[u64::from(crate::log::crc32c(text.as_bytes()))]);
+            self.trace = keyed(self.trace, &[u64::from(crc_fast::crc32_iscsi(text.as_bytes()))]);
             match output {
                 Output::Disk(op) => self.disks[number].pending.push(op),
                 Output::Peer { to, class, frame } => {
