@@ -5,10 +5,10 @@
 //! append (cut, or zeros): that is reported and is no damage, a restart cuts it.
 //!
 //! Between folders: the entries that all replicas of a group have must be the same bytes, whatever the segment boundaries are. One line per
-//! group, then `replicas equal: yes` or `no`. A replica may lag: the line says so. Before the cluster has settled, entries that were never
+//! group, then `replicas equal: yes` or `no` (also no when one is damaged). A replica may lag: the line says so. Before the cluster has settled, entries that were never
 //! committed may differ.
 //!
-//! Memory: one batch per folder.
+//! The meta log is not looked at: a broker checks it when it starts. Memory: one batch per folder.
 
 use super::segments::{Batch, GroupFiles, SegmentReader, groups_of};
 use ottla_core::ids::{GroupId, Index, LeaderEpoch, Offset};
@@ -21,18 +21,29 @@ use std::path::PathBuf;
 pub(super) fn verify(folders: &[PathBuf], out: &mut impl Write) -> Result<(), String> {
     let replicas: Vec<Vec<GroupFiles>> = folders.iter().map(|folder| groups_of(folder)).collect::<Result<_, _>>()?;
     let groups: BTreeSet<GroupId> = replicas.iter().flatten().map(|files| files.group).collect();
+    let outcome = verify_groups(&groups, &replicas, folders, out);
+    if folders.len() > 1 {
+        print(out, &format!("replicas equal: {}", if outcome.is_ok() { "yes" } else { "no" }))?;
+    }
+    outcome
+}
+
+/// All groups up to the first damage; a difference does not hide damage in later groups.
+fn verify_groups(
+    groups: &BTreeSet<GroupId>,
+    replicas: &[Vec<GroupFiles>],
+    folders: &[PathBuf],
+    out: &mut impl Write,
+) -> Result<(), String> {
     let mut difference = None;
     for group in groups {
         let of_group: Vec<(usize, &GroupFiles)> = replicas
             .iter()
             .enumerate()
-            .filter_map(|(at, groups)| Some((at, groups.iter().find(|files| files.group == group)?)))
+            .filter_map(|(at, groups)| Some((at, groups.iter().find(|files| files.group == *group)?)))
             .collect();
         let found = verify_group(&of_group, folders, out)?;
         difference = difference.or(found);
-    }
-    if folders.len() > 1 {
-        print(out, &format!("replicas equal: {}", if difference.is_none() { "yes" } else { "no" }))?;
     }
     difference.map_or(Ok(()), Err)
 }

@@ -111,6 +111,9 @@ fn replicas_are_compared_whatever_their_segments_are() {
     let (text, outcome) = run(&[a.clone(), b.clone(), lagging]);
     assert_eq!(outcome, Ok(()));
     assert!(text.contains("3 replicas equal over what they share, the shortest ends at offset 4"), "{text}");
+    let damaged = data(&folder, "e", &[(FIRST, vec![1; 200])]);
+    let (text, outcome) = run(&[a.clone(), damaged]);
+    assert!(outcome.expect_err("damage").contains("the magic is 1") && text == "replicas equal: no\n", "{text}");
     let other = data(&folder, "d", &[(FIRST, [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "X")].concat())]);
     let (text, outcome) = run(&[a, b, other]);
     let sentence = outcome.expect_err("a difference");
