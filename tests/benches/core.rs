@@ -25,7 +25,7 @@ const TOPIC: &str = "bench";
 const WARM: usize = 2_000;
 /// Batches of one run; short, so that some run meets a quiet moment of a busy machine.
 const BATCHES: usize = 512;
-const RUNS: usize = 60;
+const RUNS: usize = 300;
 const BUDGET_NS: u64 = 5_000;
 
 /// Counts what this thread allocates.
