@@ -11,7 +11,6 @@ pub struct Logs {
 }
 
 /// The log of a broker, from `level` up.
-#[must_use]
 pub fn start(level: slog::Level) -> (Logger, Logs) {
     let decorator = slog_term::TermDecorator::new().stderr().build();
     let format = slog_term::FullFormat::new(decorator).use_utc_timestamp().build().fuse();

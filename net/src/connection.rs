@@ -121,7 +121,7 @@ impl Connection {
             return Ok(None);
         }
         let number = self.next_number();
-        let decoded = match self.frames.next() {
+        let decoded = match self.frames.next_frame() {
             Ok(None) => return Ok(None),
             Ok(Some(frame)) => {
                 let bytes = frame.len();

@@ -80,7 +80,7 @@ impl FrameBuffer {
     ///
     /// # Errors
     /// A size outside `0..=bytes_max`; the stream is of no further use.
-    pub fn next(&mut self) -> Result<Option<BytesMut>, BadSize> {
+    pub fn next_frame(&mut self) -> Result<Option<BytesMut>, BadSize> {
         if let Some((frame, size)) = self.large.take() {
             if frame.len() < size {
                 self.large = Some((frame, size));
@@ -139,7 +139,7 @@ mod tests {
             assert!(count > 0, "there is always space");
             space.put_slice(&bytes[..count]);
             bytes = &bytes[count..];
-            while let Some(frame) = buffer.next().expect("the sizes are fine") {
+            while let Some(frame) = buffer.next_frame().expect("the sizes are fine") {
                 frames.push(frame);
             }
         }
@@ -201,7 +201,7 @@ mod tests {
         for size in [-1, i32::MIN, 1001, i32::MAX] {
             let mut buffer = FrameBuffer::new(SizeOrder::Big, 1000);
             buffer.space().put_slice(&size.to_be_bytes());
-            assert_eq!(buffer.next(), Err(BadSize(size)));
+            assert_eq!(buffer.next_frame(), Err(BadSize(size)));
         }
     }
 }

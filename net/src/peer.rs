@@ -323,7 +323,7 @@ async fn silence<H: Host>(host: &H, heard: &Cell<Instant>) -> String {
 /// The next frame's payload; a sign of life is an empty one.
 async fn next_frame<R: Reader>(reader: &mut R, frames: &mut FrameBuffer) -> Result<Bytes, String> {
     loop {
-        if let Some(frame) = frames.next().map_err(|size| format!("a frame of {} bytes is impossible", size.0))? {
+        if let Some(frame) = frames.next_frame().map_err(|size| format!("a frame of {} bytes is impossible", size.0))? {
             return decode_frame(frame);
         }
         match poll_fn(|cx| reader.poll_read(cx, frames.space())).await {

@@ -35,7 +35,7 @@ impl Layout {
         let mut inventory = Inventory::default();
         for (name, path, is_folder) in entries(root)? {
             if is_folder && name == META {
-                layout.scan_files(&path, &mut inventory, |name| parse_meta(name))?;
+                layout.scan_files(&path, &mut inventory, parse_meta)?;
             } else if is_folder && let Some(group) = parse_group(&name) {
                 layout.scan_files(&path, &mut inventory, |name| parse_segment(group, name))?;
                 inventory.groups.push(group);

@@ -124,7 +124,7 @@ impl SegmentReader {
     }
 
     /// Whether all that is left is zeros: what a file system may leave of an append that never became durable. Reads to the end.
-    pub(super) fn is_left_zero(mut self, batch_start: &[u8]) -> bool {
+    pub(super) fn ends_in_zeros(mut self, batch_start: &[u8]) -> bool {
         let mut rest = Vec::new();
         batch_start.iter().all(|byte| *byte == 0)
             && self.file.read_to_end(&mut rest).is_ok()

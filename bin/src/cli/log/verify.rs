@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
 fn is_torn(fault: ScanFault, reader: SegmentReader, start: &[u8]) -> bool {
     match fault {
         ScanFault::Cut { .. } | ScanFault::Header(HeaderFault::Cut) => true,
-        ScanFault::Header(HeaderFault::Magic(_) | HeaderFault::Length(_)) | ScanFault::Crc { .. } => reader.is_left_zero(start),
+        ScanFault::Header(HeaderFault::Magic(_) | HeaderFault::Length(_)) | ScanFault::Crc { .. } => reader.ends_in_zeros(start),
         ScanFault::LastOffsetDelta(_) | ScanFault::Offset { .. } | ScanFault::Epoch { .. } => false,
     }
 }
