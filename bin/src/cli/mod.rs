@@ -25,8 +25,8 @@ pub enum Command {
     /// Write lines from standard input to a topic.
     ///
     /// Every line becomes one record. With --key-separator the part before the separator is the key; records with the same key go to
-    /// the same partition, the one Java clients choose too. With acks=all, which is the default, no line is written twice, however often
-    /// a broker fails meanwhile.
+    /// the same partition, the one Java clients choose too. With acks=all, which is the default, no line that
+    /// was acknowledged is lost, however often a broker fails meanwhile; a line whose answer was lost may be written twice.
     #[command(
         after_help = "Examples:\n  seq 1000 | ottla produce numbers\n  echo 'alice:paid' | ottla produce orders --key-separator :"
     )]

@@ -1,8 +1,8 @@
 //! `ottla produce`: lines of standard input become records.
 //!
 //! Lines are collected into one batch per partition until a batch is full or the input pauses, then sent to the leaders and waited
-//! for. With acks=all the batches carry a producer id and sequence numbers (KIP-98), so that an attempt whose answer was lost can be
-//! repeated without writing twice; with acks=1 and acks=0 nothing is promised about that.
+//! for. With acks=all the batches carry a producer id and sequence numbers (KIP-98), so that a broker that judges them can tell an
+//! attempt whose answer was lost from a new one. Kafka does; Ottla keeps the numbers and does not judge them in this version.
 
 use super::output::{Cell, Report, Section};
 use super::partitioner::partition_of;
