@@ -134,16 +134,17 @@ impl NodeMirror {
     }
 
     /// A file found at a start: only batches whose CRC is right count, up to the first that is not, because a crash may have
-    /// left holes behind them.
+    /// left holes behind them. The CRC does not cover base offset and epoch: a sector torn there shows as a batch out of place.
     pub(crate) fn found(&mut self, file: FileName, data: &[u8]) {
-        let mut valid = 0;
+        let FileName::Segment { base_offset, .. } = file else { return };
+        let (mut valid, mut expected, mut term) = (0, base_offset, Term(0));
         while let Some(entry) = parse(data, valid) {
             let from = usize::try_from(valid).expect("parsed");
             let end = usize::try_from(entry.end).expect("parsed");
-            if crc32c(&data[from + 21..end]) != entry.crc {
+            if crc32c(&data[from + 21..end]) != entry.crc || entry.base_offset != expected || entry.term < term {
                 break;
             }
-            valid = entry.end;
+            (valid, expected, term) = (entry.end, entry.offset_end, entry.term);
         }
         self.grown(file, &data[..usize::try_from(valid).expect("parsed")]);
     }
