@@ -1,10 +1,6 @@
 //! The codec against its own layouts, against frames of a real Kafka, and against bytes nobody sane would send.
 
-#![allow(clippy::cast_possible_truncation, missing_docs)]
-
-mod layout;
-
-use layout::{Side, apis, key, random_body, random_stored, stored};
+use super::layout::{Side, apis, key, random_body, random_stored, stored};
 use ottla_core::protocol::messages::find_coordinator::FindCoordinatorRequest;
 use ottla_core::protocol::messages::metadata::{MetadataRequest, MetadataResponse};
 use ottla_core::protocol::messages::produce::{self, ProduceRequest, ProduceResponse};
@@ -310,7 +306,7 @@ fn keys_and_errors_are_those_of_kafka() {
 #[test]
 fn frames_of_a_real_kafka_are_written_as_they_were_read() {
     let mut frames = 0;
-    for line in include_str!("golden/exchanges.tsv").lines().filter(|line| !line.starts_with('#')) {
+    for line in include_str!("../../golden/exchanges.tsv").lines().filter(|line| !line.starts_with('#')) {
         let columns: Vec<&str> = line.split('\t').collect();
         let [case, request, response] = columns[..] else { panic!("three columns: {line}") };
         let request = unhex(request);

@@ -3,9 +3,8 @@
 //! What it writes is canonical (tagged fields ascending and only when not default, nothing unknown), so a codec that reads it must
 //! write the same bytes again.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
-#[path = "../../build/parse.rs"]
+#[path = "../../../core/build/parse.rs"]
+#[allow(dead_code, reason = "the generator uses the rest")]
 #[allow(missing_docs, clippy::wildcard_enum_match_arm)]
 pub mod parse;
 
@@ -15,12 +14,12 @@ use parse::{Api, Field, Kind};
 
 /// The layouts of all APIs.
 pub fn apis() -> Vec<Api> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol")).apis
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol")).apis
 }
 
 /// The layouts of what is stored inside records.
 pub fn stored() -> Vec<parse::Stored> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("protocol")).stored
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol")).stored
 }
 
 /// A random value of one version of what is stored inside a record.

@@ -1,13 +1,9 @@
 //! The codec against another one: for every API and version both know, `kafka-protocol` must read what we write and write the same
 //! bytes again. The messages are random but come from the layouts, so all fields of all versions travel.
 
-#![allow(clippy::cast_possible_truncation, missing_docs)]
-
-mod layout;
-
+use super::layout::{Side, apis, key, random_body};
 use bytes::BytesMut;
 use kafka_protocol::messages::{ApiKey as OracleKey, RequestKind, ResponseKind};
-use layout::{Side, apis, key, random_body};
 use ottla_core::protocol::{Bytes, Reader, RequestBody, ResponseBody, Writer};
 use ottla_core::random::Random;
 

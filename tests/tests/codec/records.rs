@@ -3,15 +3,13 @@
 //!
 //! Segments and dumps: `tests/golden/records/` of the workspace. The dump's payload column is not compared, it is lossy.
 
-#![allow(clippy::disallowed_methods, reason = "a test reads recorded segments; the bans are for the core itself")]
-
 use ottla_core::ids::{LeaderEpoch, Offset};
 use ottla_core::record::{BatchHeader, BatchScan, Continuity, Record, Records, decompress_body};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/records")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/records")
 }
 
 fn names() -> Vec<String> {
