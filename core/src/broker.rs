@@ -7,12 +7,13 @@
 //! 2. timers that are due;
 //! 3. the batches each partition collected become one raft proposal;
 //! 4. every dirty group is visited, its disk operations and peer frames are handed out, its events are handled;
-//! 5. what the controller wants is done, fetches that were woken are looked at;
+//! 5. requests held until the registration are decided, what the controller wants is done, fetches that were woken are looked at;
 //! 6. again from 3 while there is something to do, at most [`ROUND_PASSES_MAX`] times.
 
 pub(crate) mod admin;
 mod config;
 mod events;
+pub(crate) mod held;
 pub(crate) mod local;
 pub(crate) mod parking;
 mod recovery;
@@ -34,6 +35,7 @@ use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
 use crate::output::Outputs;
 use crate::time::{Instant, Now};
+use held::Held;
 use local::Local;
 use parking::Parking;
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +49,8 @@ pub struct Broker {
     settings: BrokerSettings,
     /// Replicas and what this broker knows of the cluster.
     pub(crate) local: Local,
+    /// Requests that came before this life of the broker is registered.
+    pub(crate) held: Held,
     /// Requests that wait.
     pub(crate) parking: Parking<Work>,
     /// Client reads under way: token to request and part.
@@ -73,7 +77,7 @@ impl Broker {
             Input::Tick => {}
             Input::Opened { connection: _ } => {}
             Input::Closed { connection } => self.closed(connection),
-            Input::Request { connection, number, request } => self.request(now, connection, number, *request, out),
+            Input::Request { connection, number, request } => self.admit(now, connection, number, *request, out),
             Input::Peer { from, frame } => self.peer_frame(now, from, frame),
             Input::PeerUp { peer } => {
                 self.peers_up.insert(peer);
@@ -88,7 +92,7 @@ impl Broker {
                     self.read_done(now, read, out);
                 }
             }
-            Input::Stop => self.stop(now),
+            Input::Stop => self.stop(now, out),
         }
     }
 
@@ -102,6 +106,7 @@ impl Broker {
             for (group, event) in events {
                 self.group_event(now, group, event, out);
             }
+            self.release_held(now, out);
             self.release_gated(now, out);
             self.run_controller(now, out);
             self.wake_fetches(now, out);
@@ -132,7 +137,12 @@ impl Broker {
     /// What checkers may know, at the end of a round.
     #[must_use]
     pub fn inspect(&self) -> BrokerView {
-        BrokerView { groups: self.local.replicas.views(), parked: self.parking.len(), reads: self.reads.len() }
+        BrokerView {
+            groups: self.local.replicas.views(),
+            held: self.held.len(),
+            parked: self.parking.len(),
+            reads: self.reads.len(),
+        }
     }
 
     fn has_round_work(&self) -> bool {

@@ -36,5 +36,8 @@ pub const PRODUCER_ID_BLOCK: i32 = 1000;
 pub const DELETED_TOPICS_REMEMBERED: usize = 256;
 /// Admin requests of one broker's clients that wait for the controller. At the bound a further one is answered REQUEST_TIMED_OUT.
 pub const CONTROLLER_REQUESTS_MAX: usize = 10_000;
+/// Client requests that wait until a broker that started is registered with the controller. At the bound the connection of a further
+/// one is closed; ApiVersions never waits.
+pub const HELD_REQUESTS_MAX: usize = 10_000;
 /// Bytes of a group's label in folder names; a file name may have 255 and the group's number follows.
 pub const GROUP_LABEL_BYTES_MAX: usize = 200;

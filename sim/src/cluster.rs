@@ -22,6 +22,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use ottla_core::disk::{DiskAction, DiskDone, DiskStage, FileName};
 use ottla_core::ids::{BrokerId, ConnectionId, DiskId, GroupId};
 use ottla_core::input::Input;
+use ottla_core::invariants::check_invariants;
 use ottla_core::output::{Output, Outputs, PeerClass};
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
 use ottla_net::Connection;
@@ -520,6 +521,7 @@ impl Cluster {
                 broker.step(now, input, outputs);
             }
             broker.end_round(now, outputs);
+            check_invariants(broker);
             views::look(broker, views);
         });
         if let Err(what) = result {

@@ -44,6 +44,8 @@ pub struct Deadline {
 pub struct BrokerView {
     /// All its groups, ascending.
     pub groups: Vec<GroupView>,
+    /// Requests that wait until this life of the broker is registered.
+    pub held: usize,
     /// Requests that wait.
     pub parked: usize,
     /// Client reads under way.

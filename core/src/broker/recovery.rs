@@ -3,6 +3,7 @@
 //! The replication engine reads meta log and segments; the cluster's metadata follows from the commands of the controller's group,
 //! which are delivered again as its commit index becomes known.
 
+use super::held::Held;
 use super::local::Local;
 use super::parking::Parking;
 use super::stopping::Stopping;
@@ -79,6 +80,7 @@ impl Recovery {
             },
             config: self.config,
             settings: self.settings,
+            held: Held::default(),
             parking: Parking::default(),
             reads: BTreeMap::new(),
             read_next: 0,

@@ -316,6 +316,7 @@ impl Broker {
 
     /// A client is gone: nobody waits for its answers. Batches it produced stay.
     pub(super) fn closed(&mut self, connection: ConnectionId) {
+        self.held.drop_connection(connection);
         for (number, parked) in self.parking.drop_connection(connection) {
             let Work::Fetch(job) = parked.work else { continue };
             for group in job.groups() {

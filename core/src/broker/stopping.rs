@@ -42,13 +42,19 @@ impl Stopping {
 }
 
 impl Broker {
-    /// Starts to hand leaderships over.
-    pub(super) fn stop(&mut self, now: Now) {
+    /// Starts to hand leaderships over; requests that wait for the registration are not waited for.
+    pub(super) fn stop(&mut self, now: Now, out: &mut Outputs) {
         if self.stopping == Stopping::No {
+            self.refuse_held(out);
             self.hand_over(now, 0);
             let (end, retry) = (now.monotonic.plus_ms(STOP_MS_MAX), now.monotonic.plus_ms(RETRY_MS));
             self.stopping = Stopping::HandingOver { end, retry, attempts: 1 };
         }
+    }
+
+    /// Whether it was asked to.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping != Stopping::No
     }
 
     /// Ends the stop once nothing is led that another could lead, or when time is over.

@@ -129,6 +129,14 @@ impl Controller {
         &self.state
     }
 
+    /// Whether this life of the broker is registered, as far as its own log tells: then it has applied all that came before.
+    #[must_use]
+    pub fn is_registered(&self) -> bool {
+        self.state
+            .broker(self.registration.id)
+            .is_some_and(|broker| broker.registration.incarnation == self.registration.incarnation)
+    }
+
     /// Who leads group 0, as far as this broker knows.
     #[must_use]
     pub fn leader(&self) -> Option<BrokerId> {
