@@ -133,7 +133,8 @@ impl Plan {
         let brokers = if is_duel { *dice.pick(&[3, 3, 3, 5]) } else { *dice.pick(&[1, 3, 3, 3, 3, 3, 3, 5]) };
         let clients = usize::try_from(dice.between(1, 6)).expect("small");
         let heal_at = dice.between(8 * SECOND, 20 * SECOND);
-        let raft = if is_duel { duel_raft(&mut dice) } else { swarm_raft(&mut dice) };
+        let mut raft = if is_duel { duel_raft(&mut dice) } else { swarm_raft(&mut dice) };
+        raft.segment_bytes_cap = segment_bytes_cap(seed);
         let timeout_us = raft.tick_ms * 1000 * u64::try_from(raft.election_ticks).expect("small");
         let shape = Shape {
             brokers,
@@ -176,6 +177,8 @@ fn swarm_raft(dice: &mut Draw) -> RaftSettings {
         message_bytes_max: usize::try_from(dice.log_between(64, 64 * 1024)).expect("small"),
         tail_bytes_max: usize::try_from(dice.log_between(128, 64 * 1024)).expect("small"),
         meta_bytes_max: dice.log_between(512, 64 * 1024),
+        // Drawn apart, so that older seeds keep the rest of their shape.
+        segment_bytes_cap: u64::MAX,
     }
 }
 
@@ -188,6 +191,12 @@ fn duel_raft(dice: &mut Draw) -> RaftSettings {
         check_quorum: false,
         ..swarm_raft(dice)
     }
+}
+
+/// Small segments in three seeds of four: seams where there would be none for a million records.
+fn segment_bytes_cap(seed: u64) -> u64 {
+    let mut dice = draw(seed, Stream::Swarm, &[1]);
+    if dice.below(4) == 0 { u64::MAX } else { dice.log_between(2 * 1024, 64 * 1024) }
 }
 
 fn net(dice: &mut Draw, is_duel: bool, timeout_us: u64) -> NetSettings {

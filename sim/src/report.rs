@@ -65,6 +65,8 @@ counters! {
     failovers,
     /// Entries cut from a log because a leader had others.
     truncations,
+    /// Segments begun behind another one.
+    rolls,
     /// Files of which a crash kept some un-synced sectors and lost others.
     torn,
     /// Batches acknowledged with acks=all.

@@ -42,7 +42,7 @@ impl Recovery {
             voters: config.voters.clone(),
             seed: config.seed,
             raft: config.raft,
-            segment_bytes_max: SEGMENT_BYTES_DEFAULT,
+            segment_bytes_max: SEGMENT_BYTES_DEFAULT.min(config.raft.segment_bytes_cap),
             mutant: config.mutant,
         };
         Recovery { config, settings, replicas: ReplicasRecovery::new(replicas, inventory) }

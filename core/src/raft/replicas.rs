@@ -187,7 +187,7 @@ impl Replicas {
     /// Sets at how many bytes the segments of a group are full (`segment.bytes`).
     pub fn set_segment_bytes(&mut self, group: GroupId, bytes_max: u64) {
         if let Some(group) = self.groups.get_mut(&group) {
-            group.set_segment_bytes(bytes_max);
+            group.set_segment_bytes(bytes_max.min(self.config.raft.segment_bytes_cap));
         }
     }
 

@@ -26,6 +26,9 @@ pub struct RaftSettings {
     pub tail_bytes_max: usize,
     /// Bytes at which the meta log goes on in a new file.
     pub meta_bytes_max: u64,
+    /// Bytes beyond which no segment grows by another batch, whatever the settings say. Kafka's least `segment.bytes` is 1 MiB; the
+    /// simulator draws less, because seams between segments are where bugs live.
+    pub segment_bytes_cap: u64,
 }
 
 impl Default for RaftSettings {
@@ -40,6 +43,7 @@ impl Default for RaftSettings {
             message_bytes_max: crate::limits::PEER_APPEND_BYTES_MAX,
             tail_bytes_max: 8 * 1024 * 1024,
             meta_bytes_max: 16 * 1024 * 1024,
+            segment_bytes_cap: u64::MAX,
         }
     }
 }

@@ -45,6 +45,11 @@ pub(crate) struct GroupMirror {
 }
 
 impl GroupMirror {
+    /// How many segments.
+    pub(crate) fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// The entry at `index`, if it is there, and whether it is durable.
     pub(crate) fn entry(&self, index: Index) -> Option<(EntrySeen, bool)> {
         let (base, segment) = self.segments.range(..=index.0).next_back()?;

@@ -11,7 +11,7 @@
 //! I6 and I7, what a message or a reply promises about disks, are in `promises`. Everything is incremental: an entry is looked at once
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
-use super::log_mirror::{EntrySeen, LogChange, NodeMirror};
+use super::log_mirror::{EntrySeen, GroupMirror, LogChange, NodeMirror};
 use super::meta_mirror::{MetaMirror, Promised};
 use crate::report::Counters;
 use crate::views::GroupSeen;
@@ -165,7 +165,16 @@ impl Watch {
 
     /// A file grew to `data`.
     pub(crate) fn grown(&mut self, node: usize, file: FileName, data: &[u8]) -> Result<(), Breach> {
-        if let Some((group, LogChange::Added { first, last })) = self.nodes[node].mirror.grown(file, data) {
+        let segments = |watched: &WatchedNode| match file {
+            FileName::Segment { group, .. } => watched.mirror.group(group).map_or(0, GroupMirror::segments),
+            FileName::Meta(_) => 0,
+        };
+        let before = segments(&self.nodes[node]);
+        let added = self.nodes[node].mirror.grown(file, data);
+        if before > 0 && segments(&self.nodes[node]) > before {
+            self.counters.rolls += 1;
+        }
+        if let Some((group, LogChange::Added { first, last })) = added {
             self.entries_added(node, group, first, last)?;
         }
         Ok(())
