@@ -20,6 +20,7 @@ mod recovery;
 mod requests;
 #[cfg(test)]
 pub(crate) mod rig;
+mod sequences;
 mod spread;
 mod stopping;
 pub(crate) mod work;

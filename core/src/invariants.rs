@@ -8,6 +8,7 @@
 //! - a waiter of a committed entry is gone, unless min.insync.replicas demands more replicas than a commit proves
 //! - every part of a parked produce request that is not settled has exactly one waiter: nobody waits for ever
 //! - a partition's fetchers are parked fetches whose answer is not due
+//! - what is known of producers above the commit index is in the log, in order
 //! - the leader table is never behind this broker's own replicas, and names this broker for the term in which it leads
 
 use crate::broker::Broker;
@@ -27,6 +28,7 @@ pub fn check_invariants(broker: &Broker) {
     for raft in broker.local.replicas.groups() {
         check_offsets(raft);
         check_leader_table(broker, raft);
+        check_producers(broker, raft);
     }
     let mut waiting = BTreeSet::new();
     for partition in broker.local.partitions.values() {
@@ -54,6 +56,12 @@ fn check_leader_table(broker: &Broker, raft: &RaftGroup) {
     // Another broker may have told of a later leader before this one hears of the later term itself.
     if raft.is_leader() && known.term == raft.term() {
         assert_eq!(known.leader, raft.leader(), "{:?}: this broker leads", raft.id());
+    }
+}
+
+fn check_producers(broker: &Broker, raft: &RaftGroup) {
+    if let Some(producers) = broker.local.producers.get(&raft.id()) {
+        producers.check(raft.log().last_index());
     }
 }
 

@@ -32,6 +32,12 @@ pub const STOP_MS_MAX: u64 = 5_000;
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 /// Producer ids a broker takes from the controller at once, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i32 = 1000;
+/// Batches remembered of each producer of a partition: as many as idempotent clients have in flight (KIP-98). A repetition of an older one
+/// is answered OUT_OF_ORDER_SEQUENCE_NUMBER, as in Kafka.
+pub const BATCHES_PER_PRODUCER: usize = 5;
+/// Producers remembered of each partition, about 300 bytes each. At the bound those that were silent longest are forgotten, as if they
+/// had been silent for `producer.id.expiration.ms`.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 16_384;
 /// Deleted topics the controller remembers, so that a repeated DeleteTopics finds its own work. The oldest is forgotten.
 pub const DELETED_TOPICS_REMEMBERED: usize = 256;
 /// Admin requests of one broker's clients that wait for the controller. At the bound a further one is answered REQUEST_TIMED_OUT.

@@ -22,6 +22,14 @@ pub enum Mutant {
     CommitOldTerm,
     /// 6: a follower keeps a suffix that conflicts with the leader's (KAFKA-6361).
     KeepConflictingSuffix,
+    /// 16: a repeated batch is looked for among the last four of its producer instead of five.
+    DedupWindowShort,
+    /// 17: a repeated batch is answered with the offset that the next batch will get.
+    RepeatedAtCurrentOffset,
+    /// 18: a new producer epoch starts its sequences anew, but batches of the old one are still taken.
+    OldEpochNotFenced,
+    /// 20: no sequence follows 2147483647.
+    SequenceNotWrapped,
     /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
     Canary,
 }

@@ -1,8 +1,8 @@
 //! Produce: which batches are taken, and the answer once all of them are settled.
 //!
 //! The decision here is made per partition and never lets one bad partition fail another. Appending is the broker's: what is
-//! admitted is collected and proposed at the end of the round. Sequences of idempotent producers are stored but not judged:
-//! a repeated batch is written twice until the producer window exists, as the README says.
+//! admitted is collected and proposed at the end of the round. Sequences of idempotent producers are judged then, in the order of the log
+//! (`broker::sequences`): they are the last thing Kafka looks at, too.
 //!
 //! Checks come in Kafka's order (`KafkaApis.handleProduceRequest`, `ReplicaManager.appendRecords`, `UnifiedLog.append`), because
 //! the first one that fails names the error.
@@ -58,6 +58,12 @@ impl Outcome {
             message: fault.message(),
             ..Outcome::failed(error)
         }
+    }
+
+    /// The batch does not follow its producer's last one.
+    #[must_use]
+    pub fn out_of_sequence(error: ErrorCode, log_start: Offset) -> Outcome {
+        Outcome { log_start: log_start.0, ..Outcome::failed(error) }
     }
 
     /// It is in the log.
@@ -230,6 +236,12 @@ impl ProduceJob {
         self.settle(part, Outcome::appended(base_offset, stamped, log_start));
     }
 
+    /// An admitted batch is one that is in the log already: its answer tells the batch's timestamp whatever the topic's timestamp type
+    /// is, as Kafka's does (`idem-duplicate`).
+    pub fn repeats(&mut self, part: usize, timestamp_ms: i64) {
+        self.parts[part].log_append_time_ms = timestamp_ms;
+    }
+
     /// The producer's patience is over: what waits may still be committed later.
     pub fn time_out(&mut self) {
         for part in &mut self.parts {
@@ -307,6 +319,9 @@ fn node_endpoint(endpoint: super::Endpoint) -> response::NodeEndpoints {
     }
 }
 
+#[cfg(test)]
+#[path = "idempotence_tests.rs"]
+mod idempotence_tests;
 #[cfg(test)]
 #[path = "produce_tests.rs"]
 pub(crate) mod tests;

@@ -1,11 +1,12 @@
 //! What happened to groups and to the cluster: waiters are released, fetches woken, replicas made and removed.
 
 use super::Broker;
+use super::recovery::producer_rules;
 use super::spread::KIND_CONTROLLER;
 use crate::controller::{ClusterChange, ControllerOutput};
 use crate::ids::{GroupId, Index, Term, TopicPartition};
 use crate::output::Outputs;
-use crate::partition::{Appended, Partition};
+use crate::partition::{Appended, Partition, Producers};
 use crate::protocol::ErrorCode;
 use crate::raft::{GroupEvent, Proposal};
 use crate::time::Now;
@@ -29,17 +30,25 @@ impl Broker {
                 self.release(now, group, out, |partition, released| partition.acks.release_written(index, released));
             }
             GroupEvent::Committed { index, offset_end: _ } => {
+                if let Some(producers) = self.local.producers.get_mut(&group) {
+                    producers.commit(index);
+                }
                 self.release_committed(now, group, index, out);
                 self.wake(group);
             }
             GroupEvent::Truncated(index) => {
+                if let Some(producers) = self.local.producers.get_mut(&group) {
+                    producers.cut(index);
+                }
                 let Some(partition) = self.local.partitions.get_mut(&group) else { return };
                 for lost in partition.acks.lose_from(index) {
                     self.settle_failed(now, lost.waiter, ErrorCode::NotLeaderOrFollower, out);
                 }
             }
-            // Producer state is not kept yet.
-            GroupEvent::Replicated { .. } => {}
+            GroupEvent::Producers(committed) => {
+                self.local.producers.insert(group, Producers::recovered(*committed));
+            }
+            GroupEvent::Replicated { index, header } => self.producers_of(group).append(index, &header),
             GroupEvent::Command { index, payload } => {
                 assert_eq!(group, GroupId::CONTROLLER, "only the controller's group has commands");
                 for change in self.local.controller.apply(now, index, &payload) {
@@ -49,6 +58,12 @@ impl Broker {
         }
     }
 
+    /// What is known of the producers of a group.
+    pub(super) fn producers_of(&mut self, group: GroupId) -> &mut Producers {
+        let rules = producer_rules(&self.settings);
+        self.local.producers.entry(group).or_insert_with(|| Producers::new(rules))
+    }
+
     /// Fetches that watch a partition of this group are looked at before the round ends.
     fn wake(&mut self, group: GroupId) {
         if let Some(partition) = self.local.partitions.get(&group) {
@@ -56,7 +71,13 @@ impl Broker {
         }
     }
 
-    fn release(&mut self, now: Now, group: GroupId, out: &mut Outputs, how: impl FnOnce(&mut Partition, &mut Vec<Appended>)) {
+    pub(super) fn release(
+        &mut self,
+        now: Now,
+        group: GroupId,
+        out: &mut Outputs,
+        how: impl FnOnce(&mut Partition, &mut Vec<Appended>),
+    ) {
         let Some(partition) = self.local.partitions.get_mut(&group) else { return };
         if partition.acks.is_empty() {
             return;
@@ -69,7 +90,7 @@ impl Broker {
     }
 
     /// Waiters up to a committed index are released as far as enough replicas hold their entries.
-    fn release_committed(&mut self, now: Now, group: GroupId, committed: Index, out: &mut Outputs) {
+    pub(super) fn release_committed(&mut self, now: Now, group: GroupId, committed: Index, out: &mut Outputs) {
         let Some(partition) = self.local.partitions.get(&group) else { return };
         let Some(raft) = self.local.replicas.group(group) else { return };
         let mut index = committed;
@@ -163,6 +184,7 @@ impl Broker {
             ClusterChange::ReplicaRemoved { group } => {
                 self.wake(group);
                 self.lose_partition(now, group, out);
+                self.local.producers.remove(&group);
                 self.local.replicas.remove(group, out);
                 self.local.leaders.remove(group);
             }

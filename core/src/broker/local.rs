@@ -5,7 +5,7 @@
 use crate::api::View;
 use crate::controller::Controller;
 use crate::ids::{BrokerId, GroupId};
-use crate::partition::{LeaderTable, Partition};
+use crate::partition::{LeaderTable, Partition, Producers};
 use crate::raft::Replicas;
 use crate::time::Now;
 use std::collections::BTreeMap;
@@ -17,6 +17,9 @@ pub(crate) struct Local {
     pub(crate) replicas: Replicas,
     pub(crate) controller: Controller,
     pub(crate) partitions: BTreeMap<GroupId, Partition>,
+    /// Producers of the groups that have any. Apart from the partitions, which are known only when the controller's log is: what is
+    /// found at start comes before.
+    pub(crate) producers: BTreeMap<GroupId, Producers>,
     pub(crate) leaders: LeaderTable,
 }
 

@@ -11,6 +11,8 @@ use super::{Broker, BrokerConfig};
 use crate::config::BrokerSettings;
 use crate::controller::{Controller, ControllerConfig};
 use crate::disk::Inventory;
+use crate::limits::PRODUCERS_PER_PARTITION_MAX;
+use crate::log::ProducerRules;
 use crate::output::Outputs;
 use crate::partition::LeaderTable;
 use crate::raft::{RecoveryStep, ReplicasConfig, ReplicasRecovery};
@@ -43,6 +45,7 @@ impl Recovery {
             seed: config.seed,
             raft: config.raft,
             segment_bytes_max: SEGMENT_BYTES_DEFAULT.min(config.raft.segment_bytes_cap),
+            producers: producer_rules(&settings),
             mutant: config.mutant,
         };
         Recovery { config, settings, replicas: ReplicasRecovery::new(replicas, inventory) }
@@ -76,6 +79,7 @@ impl Recovery {
                 replicas,
                 controller: Controller::new(now, controller),
                 partitions: BTreeMap::new(),
+                producers: BTreeMap::new(),
                 leaders: LeaderTable::default(),
             },
             config: self.config,
@@ -93,6 +97,11 @@ impl Recovery {
             canary: 0,
         }
     }
+}
+
+/// When producers of a partition are forgotten.
+pub(super) fn producer_rules(settings: &BrokerSettings) -> ProducerRules {
+    ProducerRules { expiration_ms: settings.producer_id_expiration_ms, producers_max: PRODUCERS_PER_PARTITION_MAX }
 }
 
 /// Kafka's default of `log.segment.bytes`; a topic's own `segment.bytes` is told when its replica is made.

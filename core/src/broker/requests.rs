@@ -105,6 +105,7 @@ impl Broker {
         if self.config.mutant.is(Mutant::Canary) {
             taken = self.drop_some(now, group, taken, out);
         }
+        let repeated = self.judge_sequences(now, group, &mut taken, out);
         let mut waiters = Vec::with_capacity(taken.len());
         let mut proposals = Vec::with_capacity(taken.len());
         for pending in taken {
@@ -112,10 +113,12 @@ impl Broker {
             proposals.push(Proposal::Records(pending.batch));
         }
         if proposals.is_empty() {
+            self.await_repeated(now, group, repeated, out);
             return;
         }
         let Ok(proposed) = self.local.replicas.propose(group, proposals) else {
-            for (waiter, _) in waiters {
+            self.forget_unproposed(group);
+            for waiter in waiters.into_iter().map(|(waiter, _)| waiter).chain(repeated.into_iter().map(|again| again.waiter)) {
                 self.settle_failed(now, waiter, ErrorCode::NotLeaderOrFollower, out);
             }
             return;
@@ -132,6 +135,7 @@ impl Broker {
                 Acks::All => queue.wait_committed(appended),
             }
         }
+        self.await_repeated(now, group, repeated, out);
     }
 
     /// The canary mutant: every fourth batch is answered as if it were in the log.
@@ -166,9 +170,15 @@ impl Broker {
         self.settle(now, waiter, out, |job, part| job.settle(part, Outcome::failed(error)));
     }
 
+    /// The parked request of a waiter, if it is still there.
+    pub(super) fn parked_produce(&mut self, waiter: Waiter) -> Option<&mut ProduceJob> {
+        let Parked { work: Work::Produce(job), .. } = self.parking.get_mut(waiter.park)? else { return None };
+        Some(job)
+    }
+
     /// Settles a part of a parked produce request and answers when it was the last. One that is gone needs no answer.
-    fn settle(&mut self, now: Now, waiter: Waiter, out: &mut Outputs, how: impl FnOnce(&mut ProduceJob, usize)) {
-        let Some(Parked { work: Work::Produce(job), .. }) = self.parking.get_mut(waiter.park) else { return };
+    pub(super) fn settle(&mut self, now: Now, waiter: Waiter, out: &mut Outputs, how: impl FnOnce(&mut ProduceJob, usize)) {
+        let Some(job) = self.parked_produce(waiter) else { return };
         how(job, waiter.part);
         if !job.is_settled() {
             return;

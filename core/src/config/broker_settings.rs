@@ -27,6 +27,8 @@ pub struct BrokerSettings {
     pub broker_heartbeat_interval_ms: u64,
     /// `transaction.max.timeout.ms`.
     pub transaction_max_timeout_ms: i32,
+    /// `producer.id.expiration.ms`.
+    pub producer_id_expiration_ms: i64,
 }
 
 impl BrokerSettings {
@@ -50,6 +52,7 @@ impl BrokerSettings {
             (text("auto.create.topics.enable") == "true", number("num.partitions"), number("default.replication.factor"));
         let (lag_ms, session_ms) = (unsigned("replica.lag.time.max.ms"), unsigned("broker.session.timeout.ms"));
         let (heartbeat_ms, transaction_ms) = (unsigned("broker.heartbeat.interval.ms"), number("transaction.max.timeout.ms"));
+        let expiration_ms = number("producer.id.expiration.ms");
         Ok(BrokerSettings {
             given: checked,
             auto_create_topics: is_auto,
@@ -59,6 +62,7 @@ impl BrokerSettings {
             broker_session_timeout_ms: session_ms,
             broker_heartbeat_interval_ms: heartbeat_ms.min(HEARTBEAT_MS_MAX),
             transaction_max_timeout_ms: i32::try_from(transaction_ms).unwrap_or(i32::MAX),
+            producer_id_expiration_ms: expiration_ms,
         })
     }
 
@@ -95,7 +99,7 @@ mod tests {
         assert_eq!((settings.num_partitions, settings.default_replication_factor), (1, 1));
         assert_eq!((settings.replica_lag_time_max_ms, settings.broker_session_timeout_ms), (30_000, 9_000));
         assert_eq!(settings.broker_heartbeat_interval_ms, 500);
-        assert_eq!(settings.transaction_max_timeout_ms, 900_000);
+        assert_eq!((settings.transaction_max_timeout_ms, settings.producer_id_expiration_ms), (900_000, 86_400_000));
         assert_eq!(settings.number("message.max.bytes"), Some(1_048_588));
     }
 

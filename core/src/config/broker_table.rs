@@ -81,7 +81,7 @@ pub static BROKER_SETTINGS: [Setting; 340] = [
     ro("remote.log.storage.manager.impl.prefix", Text, "rsm.config."),
     rw("ssl.provider", Text, NULL),
     ro("delete.records.purgatory.purge.interval.requests", Int, "1"),
-    rw("producer.id.expiration.ms", Int, "86400000"),
+    rw("producer.id.expiration.ms", Int, "86400000").at_least(1).used("Milliseconds of a partition's own time (its greatest timestamp) after which a silent producer is forgotten."),
     rw("log.roll.ms", Long, NULL).at_least(1).used("Milliseconds after which a segment is closed."),
     rw("ssl.cipher.suites", List, ""),
     ro("controller.quorum.retry.backoff.ms", Int, "20"),

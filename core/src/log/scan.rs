@@ -10,16 +10,16 @@
 use super::batch::{Batch, BatchError, full_header, private_payload};
 use super::group_log::GroupLog;
 use super::meta_state::GroupMeta;
+use super::producer_table::{ProducerRules, ProducerTable};
+use super::producer_window::ProducedBatch;
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, Offset};
 use crate::record::{BatchHeader, PrivateKind};
 use bytes::{Bytes, BytesMut};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Bytes of one read at start.
 const CHUNK_BYTES: u64 = 1024 * 1024;
-/// Batches remembered of each producer: clients have at most five in flight (KIP-98).
-const BATCHES_PER_PRODUCER: usize = 5;
 
 /// What the scan wants next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +44,10 @@ pub(crate) struct Scanned {
     pub remove: Vec<FileName>,
     /// All commands, in index order.
     pub commands: VecDeque<(Index, Bytes)>,
-    /// The last batches of each producer, in index order.
-    pub producers: Vec<(Index, BatchHeader)>,
+    /// Producers as of the commit index that the meta log knows.
+    pub producers: ProducerTable,
+    /// Headers of the batches above it that have a producer id, in index order.
+    pub produced: Vec<(Index, BatchHeader)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +82,8 @@ pub(crate) struct GroupScan {
     truncate: Vec<(FileName, u64)>,
     remove: Vec<FileName>,
     commands: VecDeque<(Index, Bytes)>,
-    producers: BTreeMap<i64, VecDeque<(Index, BatchHeader)>>,
+    producers: ProducerTable,
+    produced: Vec<(Index, BatchHeader)>,
 }
 
 impl GroupScan {
@@ -91,6 +94,7 @@ impl GroupScan {
         files: &[(FileName, u64)],
         segment_bytes_max: u64,
         tail_bytes_max: usize,
+        producers: ProducerRules,
     ) -> GroupScan {
         let mut found: Vec<Found> = files
             .iter()
@@ -120,7 +124,8 @@ impl GroupScan {
             truncate: Vec::new(),
             remove: Vec::new(),
             commands: VecDeque::new(),
-            producers: BTreeMap::new(),
+            producers: ProducerTable::new(producers),
+            produced: Vec::new(),
         }
     }
 
@@ -230,10 +235,11 @@ impl GroupScan {
                 Some(_) => {}
             }
         } else if batch.producer_id >= 0 {
-            let last = self.producers.entry(batch.producer_id).or_default();
-            last.push_back((index, full_header(bytes)));
-            if last.len() > BATCHES_PER_PRODUCER {
-                last.pop_front();
+            let header = full_header(bytes);
+            if index <= self.commit {
+                self.producers.apply(header.producer_id, header.producer_epoch, ProducedBatch::of(index, &header));
+            } else {
+                self.produced.push((index, header));
             }
         }
         self.log.found(batch);
@@ -298,8 +304,13 @@ impl GroupScan {
                 self.truncate.push((file, length));
             }
         }
-        let mut producers: Vec<_> = self.producers.into_values().flatten().collect();
-        producers.sort_by_key(|(index, _)| *index);
-        Scanned { log: self.log, truncate: self.truncate, remove: self.remove, commands: self.commands, producers }
+        Scanned {
+            log: self.log,
+            truncate: self.truncate,
+            remove: self.remove,
+            commands: self.commands,
+            producers: self.producers,
+            produced: self.produced,
+        }
     }
 }

@@ -4,7 +4,9 @@
 //! committed and enough replicas hold it (acks=all), or it is lost: this broker stopped leading, or the entry was cut away.
 //! Knows nothing of connections or wire formats.
 //!
-//! Invariants: indexes ascend strictly within a queue; a waiter leaves exactly once.
+//! A repeated batch waits like the one it repeats, for the same index.
+//!
+//! Invariants: indexes ascend within a queue, strictly but for repeated batches; a waiter leaves exactly once.
 //! Source: Kafka's `DelayedProduce`; here order makes a queue enough, no watch lists.
 
 use crate::ids::{Index, Offset, Term};
@@ -48,6 +50,16 @@ impl AckQueue {
     /// Waits for the commit.
     pub fn wait_committed(&mut self, appended: Appended) {
         push(&mut self.committed, appended);
+    }
+
+    /// As [`AckQueue::wait_written`], for an entry that is in the log already and may be written, too: release what is due next.
+    pub fn wait_written_again(&mut self, appended: Appended) {
+        push_repeated(&mut self.written, appended);
+    }
+
+    /// As [`AckQueue::wait_committed`], for an entry that is in the log already and may be committed, too: release what is due next.
+    pub fn wait_committed_again(&mut self, appended: Appended) {
+        push_repeated(&mut self.committed, appended);
     }
 
     /// Entries up to `index` are in the page cache.
@@ -113,14 +125,14 @@ impl AckQueue {
         self.written.iter().chain(&self.committed)
     }
 
-    /// Indexes ascend strictly. Called by the invariants.
+    /// Indexes ascend. Called by the invariants.
     ///
     /// # Panics
     /// When they do not.
     pub fn check_order(&self) {
         for queue in [&self.written, &self.committed] {
             for (a, b) in queue.iter().zip(queue.iter().skip(1)) {
-                assert!(a.index < b.index, "produce waiters out of order: {:?} before {:?}", a, b);
+                assert!(a.index <= b.index, "produce waiters out of order: {:?} before {:?}", a, b);
             }
         }
     }
@@ -131,6 +143,10 @@ fn push(queue: &mut VecDeque<Appended>, appended: Appended) {
         assert!(last.index < appended.index, "a waiter at {:?} came after one at {:?}", appended.index, last.index);
     }
     queue.push_back(appended);
+}
+
+fn push_repeated(queue: &mut VecDeque<Appended>, appended: Appended) {
+    queue.insert(queue.partition_point(|a| a.index <= appended.index), appended);
 }
 
 fn release(queue: &mut VecDeque<Appended>, index: Index, released: &mut Vec<Appended>) {
@@ -161,6 +177,19 @@ mod tests {
         acks.release_committed(Index(9), &mut out);
         assert_eq!(out, vec![at(3)]);
         assert!(acks.is_empty());
+    }
+
+    #[test]
+    fn a_repeated_batch_leaves_with_the_one_it_repeats() {
+        let mut acks = AckQueue::default();
+        acks.wait_committed(at(2));
+        acks.wait_committed(at(4));
+        let again = Appended { waiter: Waiter { park: 9, part: 0 }, ..at(2) };
+        acks.wait_committed_again(again);
+        acks.check_order();
+        let mut out = Vec::new();
+        acks.release_committed(Index(2), &mut out);
+        assert_eq!(out, vec![at(2), again]);
     }
 
     #[test]

@@ -4,7 +4,9 @@ mod acks;
 mod leader_table;
 #[expect(clippy::module_inception, reason = "one main type per file, and this is the folder's")]
 mod partition;
+mod producers;
 
 pub use acks::{AckQueue, Appended, Waiter};
 pub use leader_table::{LeaderTable, Leadership, SPREAD_MS, Tell};
 pub use partition::{Acks, Partition, PendingBatch};
+pub use producers::{Producers, Verdict};

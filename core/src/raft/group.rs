@@ -24,7 +24,7 @@ use super::pipeline::Pipeline;
 use super::storage::Store;
 use crate::disk::DiskAction;
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{FetchPlan, GroupLog, MetaLog, MetaRecord, encode_private, full_header, private_payload};
+use crate::log::{FetchPlan, GroupLog, MetaLog, MetaRecord, ProducerTable, encode_private, full_header, private_payload};
 use crate::mutant::Mutant;
 use crate::output::Outputs;
 use crate::random::keyed_below;
@@ -83,9 +83,10 @@ pub enum GroupEvent {
     },
     /// Entries from here on were cut away.
     Truncated(Index),
+    /// Producers of the committed entries that were found at start; the first event of a group, and only where there are any.
+    Producers(Box<ProducerTable>),
     /// A batch with a producer id is in the log that this broker did not propose in this life: it came by replication, or was
-    /// found at start (then the last five of each producer, in index order, before any other event). Feeds producer state;
-    /// not yet committed.
+    /// found at start above the commit index known then. Feeds producer state; not yet committed. In index order.
     Replicated {
         /// Its index.
         index: Index,
@@ -164,7 +165,10 @@ pub(crate) struct Start {
     pub commit: Index,
     pub voters: Vec<BrokerId>,
     pub commands: VecDeque<(Index, Bytes)>,
-    pub producers: Vec<(Index, BatchHeader)>,
+    /// Producers of what is committed.
+    pub producers: Option<ProducerTable>,
+    /// Batches with a producer id that are not.
+    pub produced: Vec<(Index, BatchHeader)>,
     /// Cuts that recovery makes again.
     pub cuts: Vec<u64>,
     /// Disk operations the group has to wait for, and a round of the meta log.
@@ -315,7 +319,8 @@ impl RaftGroup {
             raw,
         };
         group.cuts_closed = group.cuts;
-        group.events.extend(start.producers.into_iter().map(|(index, header)| GroupEvent::Replicated { index, header }));
+        group.events.extend(start.producers.map(|producers| GroupEvent::Producers(Box::new(producers))));
+        group.events.extend(start.produced.into_iter().map(|(index, header)| GroupEvent::Replicated { index, header }));
         group.impose_timeout(config);
         group
     }
@@ -436,17 +441,33 @@ impl RaftGroup {
         self.tickets.is_empty()
     }
 
+    /// Where the next proposal would go; `None` if none would be taken.
+    pub(crate) fn next_place(&self) -> Option<Proposed> {
+        let is_taking = self.is_open && self.is_leader() && self.raw.raft.lead_transferee.is_none();
+        is_taking.then(|| Proposed { index: Index(self.raw.raft.raft_log.last_index() + 1), base_offset: self.next_offset })
+    }
+
+    /// Index of the newest entry, those included that were proposed in this round.
+    #[must_use]
+    pub fn last_proposed(&self) -> Index {
+        Index(self.raw.raft.raft_log.last_index())
+    }
+
+    /// Up to which index entries are in the page cache, as told by [`GroupEvent::Written`].
+    #[must_use]
+    pub fn written(&self) -> Index {
+        self.shown_written
+    }
+
     /// Appends proposals as one raft proposal, in order. All or nothing.
     pub(crate) fn propose(&mut self, config: &ReplicasConfig, proposals: Vec<Proposal>) -> Result<Vec<Proposed>, ProposeError> {
-        if !self.is_open || !self.is_leader() || self.raw.raft.lead_transferee.is_some() {
-            return Err(ProposeError::NotLeader);
-        }
+        let Some(place) = self.next_place() else { return Err(ProposeError::NotLeader) };
         if proposals.is_empty() {
             return Ok(Vec::new());
         }
         let term = self.term();
-        let mut index = Index(self.raw.raft.raft_log.last_index());
-        let mut next_offset = self.next_offset;
+        let mut index = Index(place.index.0 - 1);
+        let mut next_offset = place.base_offset;
         let mut placed = Vec::with_capacity(proposals.len());
         let mut entries = Vec::with_capacity(proposals.len());
         for proposal in proposals {

@@ -165,8 +165,8 @@ impl ReplicasRecovery {
                     FileName::Meta(_) => true,
                     FileName::Segment { group: owner, .. } => *owner <= group,
                 });
-                let scan =
-                    GroupScan::new(group, meta, &files[..high], self.config.segment_bytes_max, self.config.raft.tail_bytes_max);
+                let ReplicasConfig { segment_bytes_max, raft, producers, .. } = &self.config;
+                let scan = GroupScan::new(group, meta, &files[..high], *segment_bytes_max, raft.tail_bytes_max, *producers);
                 self.scan = Some((group, scan));
             }
         }
@@ -224,7 +224,8 @@ impl ReplicasRecovery {
                 commit: meta.commit,
                 voters: meta.voters.clone(),
                 commands: scanned.commands,
-                producers: scanned.producers,
+                producers: Some(scanned.producers).filter(|producers| !producers.is_empty()),
+                produced: scanned.produced,
                 cuts: meta.cuts.iter().map(|(number, _)| *number).collect(),
                 operations,
                 round: 1,

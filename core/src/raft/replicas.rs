@@ -120,7 +120,8 @@ impl Replicas {
             commit: Index::BIRTH,
             voters,
             commands: VecDeque::new(),
-            producers: Vec::new(),
+            producers: None,
+            produced: Vec::new(),
             cuts: Vec::new(),
             operations: 1,
             round,
@@ -197,6 +198,14 @@ impl Replicas {
         let placed = replica.propose(&self.config, proposals)?;
         self.touch(group);
         Ok(placed)
+    }
+
+    /// Where the next proposal of a group would go.
+    ///
+    /// # Errors
+    /// None would be taken.
+    pub fn next_place(&self, group: GroupId) -> Result<Proposed, ProposeError> {
+        self.groups.get(&group).and_then(RaftGroup::next_place).ok_or(ProposeError::NotLeader)
     }
 
     /// Hands leadership of a group led here to `to`.

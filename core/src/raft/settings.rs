@@ -3,6 +3,7 @@
 //! Knows nothing of where the values come from. `heartbeat_ticks < election_ticks` is asserted when a group is made.
 
 use crate::ids::BrokerId;
+use crate::log::ProducerRules;
 use crate::mutant::Mutant;
 
 /// Timing and sizes of raft groups; the simulator draws them per seed.
@@ -61,6 +62,8 @@ pub struct ReplicasConfig {
     pub raft: RaftSettings,
     /// Bytes at which a segment is full unless a group says otherwise: Kafka's `log.segment.bytes`.
     pub segment_bytes_max: u64,
+    /// When producers are forgotten.
+    pub producers: ProducerRules,
     /// The active deliberate bug.
     pub mutant: Mutant,
 }

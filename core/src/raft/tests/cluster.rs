@@ -4,7 +4,7 @@
 
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Term};
-use crate::log::test_batch;
+use crate::log::{ProducerRules, test_batch};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs, PeerClass};
 use crate::raft::RecoveryStep;
@@ -234,6 +234,7 @@ impl Cluster {
             seed: keyed(self.seed, &[self.lives]),
             raft: self.settings,
             segment_bytes_max: self.segment_bytes_max,
+            producers: ProducerRules { expiration_ms: 86_400_000, producers_max: 100 },
             mutant: self.mutant,
         };
         let mut recovery = ReplicasRecovery::new(config, self.disks[number].inventory());
@@ -309,11 +310,12 @@ impl Cluster {
                 self.cuts += 1;
                 node.asked.retain(|(asked, _)| *asked < from);
             }
-            GroupEvent::Replicated { .. } if group == GROUP => node.found.push(event),
+            GroupEvent::Replicated { .. } | GroupEvent::Producers(_) if group == GROUP => node.found.push(event),
             GroupEvent::Command { .. }
             | GroupEvent::Committed { .. }
             | GroupEvent::Truncated(_)
             | GroupEvent::Replicated { .. }
+            | GroupEvent::Producers(_)
             | GroupEvent::Leadership { .. }
             | GroupEvent::Serving
             | GroupEvent::Written(_) => {}

@@ -2,11 +2,12 @@
 
 use super::cluster::{Cluster, GROUP};
 use crate::disk::FileName;
-use crate::ids::{BrokerId, Offset};
+use crate::ids::{BrokerId, Index, Offset};
 use crate::log::ReadPlan;
 use crate::mutant::Mutant;
 use crate::raft::GroupEvent;
 use bytes::{Bytes, BytesMut};
+use std::collections::BTreeSet;
 
 fn write(cluster: &mut Cluster, count: usize) {
     let before = cluster.acked.len();
@@ -190,13 +191,40 @@ fn records_come_back_as_they_were_written_from_memory_and_disk() {
 fn producers_are_found_again_after_a_restart() {
     let mut cluster = Cluster::new(10, 1, Mutant::None);
     write(&mut cluster, 60);
+    let mut written = Vec::new();
+    let mut index = 1;
+    for (file, content) in &cluster.disks[0].files {
+        let FileName::Segment { group: GROUP, .. } = file else { continue };
+        let mut rest = &content.data[..];
+        while let Ok(batch) = crate::log::Batch::parse_whole(rest) {
+            index += 1;
+            written.push((batch.producer_id, index));
+            rest = &rest[batch.length..];
+        }
+    }
     cluster.crash(0, false);
     cluster.start(0).expect("its disk is fine");
     let found = &cluster.nodes[0].as_ref().expect("it runs").found;
-    let of = |id: i64| {
-        found.iter().filter(|event| matches!(event, GroupEvent::Replicated { header, .. } if header.producer_id == id)).count()
-    };
-    assert_eq!((of(0), of(1), of(-1)), (5, 5, 0));
+    let mut remembered: BTreeSet<(i64, Index)> = BTreeSet::new();
+    for (number, event) in found.iter().enumerate() {
+        if let GroupEvent::Producers(table) = event {
+            assert_eq!(number, 0, "the first event of a group");
+            for (id, window) in table.iter() {
+                remembered.extend(window.newest_first().map(|batch| (id, batch.index)));
+            }
+        }
+        if let GroupEvent::Replicated { index, header } = event {
+            remembered.insert((header.producer_id, *index));
+        }
+    }
+    for id in [0, 1] {
+        let last: Vec<u64> = written.iter().filter(|(of, _)| *of == id).map(|(_, index)| *index).collect();
+        assert!(last.len() > 5, "{last:?}");
+        for index in &last[last.len() - 5..] {
+            assert!(remembered.contains(&(id, Index(*index))), "producer {id} wrote index {index}: {remembered:?}");
+        }
+    }
+    assert!(remembered.iter().all(|(id, _)| *id >= 0));
 }
 
 #[test]
