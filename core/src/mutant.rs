@@ -30,19 +30,22 @@ pub enum Mutant {
     OldEpochNotFenced,
     /// 20: no sequence follows 2147483647.
     SequenceNotWrapped,
+    /// 38: the id of a deleted topic leads to the one that has its name now.
+    OldIdNewTopic,
     /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
     Canary,
 }
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 7] = [
+    pub const ALL: [(u32, Mutant); 8] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
         (4, Mutant::CountOwnUnsynced),
         (5, Mutant::CommitOldTerm),
         (6, Mutant::KeepConflictingSuffix),
+        (38, Mutant::OldIdNewTopic),
         (42, Mutant::Canary),
     ];
 

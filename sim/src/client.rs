@@ -8,6 +8,7 @@ use crate::batch;
 use crate::check::history::{History, Key};
 use crate::check::promises::{Asked, Note};
 use crate::check::watch::{Breach, breach};
+use crate::lives::Lives;
 use crate::report::Counters;
 use crate::wire::{self, FetchPart, PartitionSeen, ProducePart, error};
 use crate::workload::{TopicPlan, Workload};
@@ -65,12 +66,34 @@ pub(crate) struct Shared {
     pub(crate) topics: Vec<TopicPlan>,
     /// Which topics are known to exist.
     pub(crate) created: Vec<bool>,
+    /// Their lives.
+    pub(crate) lives: Lives,
     /// Whether the faults are over and only the last reads remain.
     pub(crate) is_final: bool,
     /// How many clients still ask for something; the first one reads last, when nobody else does.
     pub(crate) active: usize,
     /// Vacuity counters of clients.
     pub(crate) counters: Counters,
+}
+
+impl Shared {
+    /// Before anything was done.
+    pub(crate) fn new(topics: Vec<TopicPlan>, clients: usize) -> Shared {
+        Shared {
+            history: History::default(),
+            created: vec![false; topics.len()],
+            lives: Lives::default(),
+            topics,
+            is_final: false,
+            active: clients,
+            counters: Counters::default(),
+        }
+    }
+
+    /// What the topic of a partition is.
+    fn plan(&self, key: Key) -> &TopicPlan {
+        &self.topics[self.lives.get(key.life).topic]
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -86,6 +109,7 @@ enum Doing {
     Nothing,
     Metadata { version: i16 },
     Create { topic: usize, version: i16 },
+    Delete { life: usize },
     Produce { batches: Vec<Batch>, acks: i16, version: i16 },
     Fetch { keys: Vec<(Key, i64)>, version: i16 },
     Offsets { key: Key, version: i16, is_end: bool, floor: i64 },
@@ -103,6 +127,8 @@ pub(crate) struct Client {
     is_stale: bool,
     doing: Doing,
     again: VecDeque<Batch>,
+    /// A topic whose deletion was asked for and not answered.
+    deleting: Option<usize>,
     positions: BTreeMap<Key, i64>,
     /// Final phase: partitions still to be written and to be read to their end.
     to_prove: Option<Vec<Key>>,
@@ -123,6 +149,7 @@ impl Client {
             is_stale: true,
             doing: Doing::Nothing,
             again: VecDeque::new(),
+            deleting: None,
             positions: BTreeMap::new(),
             to_prove: None,
             to_read: BTreeMap::new(),
@@ -155,6 +182,9 @@ impl Client {
     // ---- what next ----
 
     fn choose(&mut self, shared: &mut Shared) -> Action {
+        if let Some(life) = self.deleting {
+            return self.delete(shared, life);
+        }
         if let Some(topic) = (self.id == 0).then(|| shared.created.iter().position(|c| !*c)).flatten() {
             let is_first = topic == 0 || shared.is_final;
             if is_first || self.random.chance(1, 12) || !shared.created[0] {
@@ -166,6 +196,11 @@ impl Client {
         }
         if shared.is_final {
             return self.choose_final(shared);
+        }
+        if let Some(life) = self.mortal(shared) {
+            shared.lives.doom(life);
+            self.deleting = Some(life);
+            return self.delete(shared, life);
         }
         if !self.random.chance(self.workload.busy_percent, 100) {
             return Action::Sleep { us: self.random.between(1_000, self.workload.think_us_max) };
@@ -180,7 +215,7 @@ impl Client {
         if dice < self.workload.produce_percent {
             self.produce(shared, key)
         } else if dice < self.workload.produce_percent + self.workload.fetch_percent {
-            self.fetch(key)
+            self.fetch(shared, key)
         } else {
             self.offsets(shared, key)
         }
@@ -195,30 +230,45 @@ impl Client {
             return Action::Sleep { us: 20_000 };
         }
         if self.to_prove.is_none() {
-            let all: Vec<Key> = shared
-                .topics
-                .iter()
-                .enumerate()
-                .flat_map(|(topic, plan)| (0..plan.partitions).map(move |partition| Key { topic, partition }))
+            let lives: Option<Vec<usize>> = (0..shared.topics.len()).map(|topic| shared.lives.current(topic)).collect();
+            let Some(lives) = lives else {
+                self.last_trouble = "a topic that was created is not in Metadata".into();
+                self.is_stale = true;
+                if self.random.chance(1, 30) {
+                    shared.created.clone_from(&shared.lives.are_there(shared.topics.len()));
+                }
+                return Action::Sleep { us: 20_000 };
+            };
+            let all: Vec<Key> = lives
+                .into_iter()
+                .zip(&shared.topics)
+                .flat_map(|(life, plan)| (0..plan.partitions).map(move |partition| Key { life, partition }))
                 .collect();
             self.to_read = all.iter().map(|key| (*key, 0)).collect();
             self.to_prove = Some(all);
             self.again.clear();
         }
-        if let Some(key) = self.to_prove.as_ref().and_then(|list| list.first().copied()) {
-            if !self.leaders.contains_key(&key) {
-                self.is_stale = true;
-                return Action::Sleep { us: 20_000 };
+        let next = self.to_prove.iter().flatten().chain(self.to_read.keys()).next().copied();
+        let Some(key) = next else { return Action::Done };
+        let topic = shared.lives.get(key.life).topic;
+        if shared.lives.current(topic) != Some(key.life) {
+            // A deletion that was asked long ago came true: the next life of the topic is to be proved instead.
+            self.to_prove = None;
+            return Action::Sleep { us: 20_000 };
+        }
+        if !self.leaders.contains_key(&key) {
+            self.is_stale = true;
+            if shared.topics[topic].is_mortal && self.random.chance(1, 30) {
+                shared.created[topic] = false;
             }
+            return Action::Sleep { us: 20_000 };
+        }
+        if self.to_prove.as_ref().is_some_and(|list| !list.is_empty()) {
             let batch = self.batch(shared, key, 1, -1);
             return self.produce_batches(shared, vec![batch], -1);
         }
-        let Some((key, position)) = self.to_read.iter().next().map(|(k, p)| (*k, *p)) else { return Action::Done };
-        if !self.leaders.contains_key(&key) {
-            self.is_stale = true;
-            return Action::Sleep { us: 20_000 };
-        }
-        self.fetch_from(vec![(key, position)], 1 << 20)
+        let position = self.to_read[&key];
+        self.fetch_from(shared, vec![(key, position)], 1 << 20)
     }
 
     fn broker_of(&mut self, key: Key) -> usize {
@@ -266,6 +316,25 @@ impl Client {
         Action::Ask { broker: self.any_broker(), frame, note: Note::Other, wait_us: 3_000_000 }
     }
 
+    /// Now and then the first client deletes a topic that may be deleted.
+    fn mortal(&mut self, shared: &Shared) -> Option<usize> {
+        if self.id != 0 || !shared.topics.iter().any(|plan| plan.is_mortal) || !self.random.chance(1, 40) {
+            return None;
+        }
+        let topics = (0..shared.topics.len()).filter(|topic| shared.topics[*topic].is_mortal && shared.created[*topic]);
+        let lives: Vec<usize> = topics.filter_map(|topic| shared.lives.current(topic)).collect();
+        let count = u64::try_from(lives.len()).expect("few");
+        lives.get(usize::try_from(self.random.below(count)).expect("an index")).copied()
+    }
+
+    fn delete(&mut self, shared: &Shared, life: usize) -> Action {
+        let correlation = self.correlation();
+        let frame = wire::delete_topic(shared.lives.get(life).id, correlation);
+        self.doing = Doing::Delete { life };
+        self.last_trouble = format!("no answer to DeleteTopics of life {life}");
+        Action::Ask { broker: self.any_broker(), frame, note: Note::Other, wait_us: 3_000_000 }
+    }
+
     fn batch(&mut self, shared: &mut Shared, key: Key, count: u64, acks: i16) -> Batch {
         let values: Vec<u64> = (0..count).map(|_| shared.history.new_value(key)).collect();
         let size = usize::try_from(self.random.between(8, self.workload.value_bytes_max)).expect("small");
@@ -307,7 +376,9 @@ impl Client {
 
     fn produce_batches(&mut self, shared: &mut Shared, batches: Vec<Batch>, acks: i16) -> Action {
         let broker = self.broker_of(batches[0].key);
-        let version = self.version(3, 13);
+        // By name it would reach whichever life is there.
+        let is_mortal = batches.iter().any(|batch| shared.plan(batch.key).is_mortal);
+        let version = if is_mortal { 13 } else { self.version(3, 13) };
         let correlation = self.correlation();
         let mut asked = Vec::new();
         let mut parts = Vec::new();
@@ -315,14 +386,15 @@ impl Client {
             for value in &batch.values {
                 shared.history.sending(*value);
             }
-            let plan = &shared.topics[batch.key.topic];
-            let id = self.leaders.get(&batch.key).map(|seen| seen.id).unwrap_or_default();
+            let plan = shared.plan(batch.key);
+            let id = shared.lives.get(batch.key.life).id;
             asked.push(Asked {
                 topic: plan.name.clone(),
                 id,
                 partition: batch.key.partition,
                 replicas: plan.replicas,
                 crc: batch::crc_of(&batch.bytes),
+                is_mortal: plan.is_mortal,
             });
             parts.push(ProducePart { topic: plan.name.clone(), id, partition: batch.key.partition, batch: batch.bytes.clone() });
         }
@@ -335,7 +407,7 @@ impl Client {
         Action::Ask { broker, frame, note, wait_us: self.workload.patience_us }
     }
 
-    fn fetch(&mut self, key: Key) -> Action {
+    fn fetch(&mut self, shared: &Shared, key: Key) -> Action {
         let position = self.positions.get(&key).copied().unwrap_or(0);
         let leader = self.leaders.get(&key).map(|seen| seen.leader);
         let mut keys = vec![(key, position)];
@@ -344,12 +416,13 @@ impl Client {
             keys.extend(other.map(|k| (k, self.positions.get(&k).copied().unwrap_or(0))));
         }
         let bytes = i32::try_from(self.random.between(100, 20_000)).expect("small");
-        self.fetch_from(keys, bytes)
+        self.fetch_from(shared, keys, bytes)
     }
 
-    fn fetch_from(&mut self, keys: Vec<(Key, i64)>, bytes_max: i32) -> Action {
+    fn fetch_from(&mut self, shared: &Shared, keys: Vec<(Key, i64)>, bytes_max: i32) -> Action {
         let broker = self.broker_of(keys[0].0);
-        let version = self.version(4, 17);
+        let is_mortal = keys.iter().any(|(key, _)| shared.plan(*key).is_mortal);
+        let version = if is_mortal { self.version(13, 17) } else { self.version(4, 17) };
         let correlation = self.correlation();
         let has_epoch = version >= 9 && self.random.chance(1, 2);
         let mut parts = Vec::new();
@@ -375,7 +448,7 @@ impl Client {
         let version = self.version(1, 10);
         let is_end = self.random.chance(3, 4);
         let correlation = self.correlation();
-        let topic = &shared.topics[key.topic].name;
+        let topic = &shared.plan(key).name;
         let frame = wire::list_offsets(topic, key.partition, if is_end { -1 } else { -2 }, version, correlation);
         let floor = self.positions.get(&key).copied().unwrap_or(0);
         self.doing = Doing::Offsets { key, version, is_end, floor };
@@ -395,6 +468,7 @@ impl Client {
             }
             Doing::Fetch { keys, .. } => self.last_trouble = format!("no answer to Fetch of {keys:?}"),
             Doing::Metadata { .. } => self.last_trouble = "no answer to Metadata".into(),
+            Doing::Delete { life } => self.last_trouble = format!("no answer to DeleteTopics of life {life}"),
             Doing::Create { topic, .. } => self.last_trouble = format!("no answer to CreateTopics of topic {topic}"),
             Doing::Offsets { key, .. } => self.last_trouble = format!("no answer to ListOffsets of {key:?}"),
             Doing::Nothing => {}
@@ -416,8 +490,7 @@ impl Client {
             Doing::Nothing => breach("codec", "A response answers a request, but one came unasked.".into()),
             Doing::Metadata { version } => {
                 let seen = wire::metadata_answer(frame, version).map_err(|_| malformed("Metadata"))?;
-                self.learn(shared, seen);
-                Ok(())
+                self.learn(shared, seen)
             }
             Doing::Create { topic, version } => {
                 let answer = wire::create_topic_answer(frame, version).map_err(|_| malformed("CreateTopics"))?;
@@ -428,6 +501,24 @@ impl Client {
                         self.is_stale = true;
                     }
                     other => self.last_trouble = format!("CreateTopics of topic {topic} answered {other:?}"),
+                }
+                Ok(())
+            }
+            Doing::Delete { life } => {
+                let answer = wire::delete_topic_answer(frame).map_err(|_| malformed("DeleteTopics"))?;
+                match answer {
+                    Some(error @ (error::NONE | error::UNKNOWN_TOPIC_ID)) => {
+                        self.deleting = None;
+                        self.is_stale = true;
+                        shared.created[shared.lives.get(life).topic] = false;
+                        // An earlier attempt may have done it, or a deposed controller that does not know it yet never heard of the
+                        // topic (Kafka's answers refusals from what it has as well): the next life will prove it.
+                        if error == error::NONE {
+                            shared.lives.bury(life);
+                            shared.counters.deleted += 1;
+                        }
+                    }
+                    other => self.last_trouble = format!("DeleteTopics of life {life} answered {other:?}"),
                 }
                 Ok(())
             }
@@ -466,18 +557,26 @@ impl Client {
         }
     }
 
-    fn learn(&mut self, shared: &Shared, seen: Vec<PartitionSeen>) {
+    fn learn(&mut self, shared: &mut Shared, seen: Vec<PartitionSeen>) -> Result<(), Breach> {
         self.is_stale = false;
         for partition in seen {
             let Some(topic) = shared.topics.iter().position(|plan| plan.name == partition.topic) else { continue };
-            let key = Key { topic, partition: partition.partition };
+            let key = Key { life: shared.lives.seen(topic, partition.id)?, partition: partition.partition };
             if partition.leader < 0 || partition.error == error::LEADER_NOT_AVAILABLE {
                 self.last_trouble = format!("Metadata knows no leader of {key:?}");
             }
             // What an earlier answer of another broker said may be newer.
-            if self.leaders.get(&key).is_none_or(|known| known.epoch <= partition.epoch || known.id != partition.id) {
+            if self.leaders.get(&key).is_none_or(|known| known.epoch <= partition.epoch) {
                 self.leaders.insert(key, partition);
             }
+        }
+        Ok(())
+    }
+
+    /// A broker does not know the topic: it is deleted, or the broker is late. Metadata will tell.
+    fn forget(&mut self, key: Key, error: i16) {
+        if error == error::UNKNOWN_TOPIC_ID || error == error::UNKNOWN_TOPIC_OR_PARTITION {
+            self.leaders.remove(&key);
         }
     }
 
@@ -489,11 +588,11 @@ impl Client {
         answers: &[wire::ProduceAnswer],
     ) -> Result<(), Breach> {
         for batch in batches {
-            let plan = &shared.topics[batch.key.topic];
-            let id = self.leaders.get(&batch.key).map(|seen| seen.id).unwrap_or_default();
+            let name = &shared.plan(batch.key).name;
+            let id = shared.lives.get(batch.key.life).id;
             let answer = answers
                 .iter()
-                .find(|a| a.partition == batch.key.partition && (a.topic == plan.name || (a.topic.is_empty() && a.id == id)));
+                .find(|a| a.partition == batch.key.partition && (a.topic == *name || (a.topic.is_empty() && a.id == id)));
             let Some(answer) = answer else {
                 return breach("codec", format!("A response names every partition asked, but {:?} is missing.", batch.key));
             };
@@ -512,6 +611,7 @@ impl Client {
             } else {
                 self.is_stale = true;
                 self.last_trouble = format!("Produce to {:?} answered error {}", batch.key, answer.error);
+                self.forget(batch.key, answer.error);
                 // Even NOT_LEADER_OR_FOLLOWER may come after the append: the leader stepped down while the request waited.
                 if answer.error != error::UNKNOWN_TOPIC_OR_PARTITION
                     && answer.error != error::UNKNOWN_TOPIC_ID
@@ -545,6 +645,7 @@ impl Client {
             if answer.error != error::NONE {
                 self.is_stale = true;
                 self.last_trouble = format!("Fetch of {key:?} at {position} answered error {}", answer.error);
+                self.forget(key, answer.error);
                 if answer.error == error::OFFSET_OUT_OF_RANGE {
                     // A deposed leader that does not know it yet may have less; the next one has all that was read.
                     self.last_trouble.push_str(" (out of range)");

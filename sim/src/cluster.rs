@@ -67,6 +67,7 @@ enum Event {
     CloseBroker { connection: ConnectionId },
     CloseClient { connection: ConnectionId },
     Restart { node: usize, life: u64 },
+    StopCheck { node: usize, life: u64, asked_at: u64 },
     Wake { token: u64 },
 }
 
@@ -104,6 +105,8 @@ struct Node {
     inbox: Vec<Input>,
     is_round_due: bool,
     paused_until: u64,
+    /// Microseconds that the process stays away after it was asked to stop.
+    stop_down_us: Option<u64>,
     timer_number: u64,
     timer_at: u64,
     /// The life of each peer to which this broker believes to have connections; 0 for none.
@@ -122,6 +125,9 @@ struct Link {
     is_open_at_client: bool,
     is_open_at_broker: bool,
 }
+
+/// Microseconds a graceful stop may take: what the core waits for hand-overs at most, and the disk.
+const STOP_US_MAX: u64 = 1_000 * ottla_core::limits::STOP_MS_MAX + 2_000_000;
 
 /// A simulated cluster.
 #[derive(Debug)]
@@ -159,6 +165,7 @@ impl Cluster {
                 inbox: Vec::new(),
                 is_round_due: false,
                 paused_until: 0,
+                stop_down_us: None,
                 timer_number: 0,
                 timer_at: u64::MAX,
                 sessions: vec![0; shape.brokers],
@@ -303,6 +310,10 @@ impl Cluster {
                 }
                 None
             }
+            Event::StopCheck { node, life, asked_at } => {
+                self.check_stop(node, life, asked_at);
+                None
+            }
             Event::Wake { token } => Some(Happening::Wake { token }),
         }
     }
@@ -337,6 +348,7 @@ impl Cluster {
         this.inbox.clear();
         this.is_round_due = false;
         this.paused_until = 0;
+        this.stop_down_us = None;
         this.timer_at = u64::MAX;
         this.clock.boot(self.now, this.life);
         let life = this.life;
@@ -406,6 +418,11 @@ impl Cluster {
 
     /// Stops a broker at once and starts it again after `down_us`, or not at all.
     pub(crate) fn crash(&mut self, node: usize, kind: CrashKind, down_us: Option<u64>) {
+        self.counters.crashes += u64::from(self.nodes[node].broker.is_some());
+        self.end(node, kind, down_us);
+    }
+
+    fn end(&mut self, node: usize, kind: CrashKind, down_us: Option<u64>) {
         if self.nodes[node].broker.take().is_none() {
             return;
         }
@@ -415,7 +432,6 @@ impl Cluster {
         this.inbox.clear();
         this.sessions.fill(0);
         let life = this.life;
-        self.counters.crashes += 1;
         self.counters.torn += loss.torn;
         self.look_at_disk(node);
         self.trace.event(self.now, n64(node), 51);
@@ -436,6 +452,29 @@ impl Cluster {
     pub(crate) fn pause(&mut self, node: usize, us: u64) {
         self.nodes[node].paused_until = self.nodes[node].paused_until.max(self.now + us);
         self.counters.pauses += 1;
+    }
+
+    /// Asks a process to end; it is started again `down_us` after it did.
+    pub(crate) fn stop(&mut self, node: usize, down_us: u64) {
+        let this = &mut self.nodes[node];
+        if this.broker.is_none() || this.stop_down_us.is_some() {
+            return;
+        }
+        this.stop_down_us = Some(down_us);
+        let life = this.life;
+        self.input(node, Input::Stop, 46, &[]);
+        self.schedule(self.now + STOP_US_MAX, Event::StopCheck { node, life, asked_at: self.now });
+    }
+
+    fn check_stop(&mut self, node: usize, life: u64, asked_at: u64) {
+        let this = &self.nodes[node];
+        if this.life == life && this.broker.is_some() && this.paused_until < asked_at {
+            self.fail(
+                FailureKind::Liveness,
+                "stop",
+                format!("A broker ends within {STOP_US_MAX} us after it was asked to, but broker {node} still runs."),
+            );
+        }
     }
 
     /// A wall clock jumps.
@@ -459,14 +498,20 @@ impl Cluster {
     pub(crate) fn heal(&mut self) {
         self.is_buggy = false;
         self.net.calm();
-        let mut down = Vec::new();
+        let (mut down, mut woken) = (Vec::new(), Vec::new());
         for (n, node) in self.nodes.iter_mut().enumerate() {
             node.disk.calm();
             node.clock.correct_wall();
-            node.paused_until = 0;
+            if node.paused_until > self.now {
+                node.paused_until = self.now;
+                woken.push((n, node.life));
+            }
             if node.broker.is_none() {
                 down.push(n);
             }
+        }
+        for (node, life) in woken {
+            self.schedule(self.now, Event::Round { node, life });
         }
         for node in down {
             self.start(node);
@@ -622,6 +667,9 @@ impl Cluster {
                 if self.trace.is_printing() {
                     self.trace.line(self.now, &format!("b{node}"), &format!("-> {}", brief_op(op.id, &op.action)));
                 }
+                if let DiskAction::RemoveGroup { group } = &op.action {
+                    self.watch.removing(*group);
+                }
                 let life = self.nodes[node].life;
                 for event in self.nodes[node].disk.submit(self.now, op) {
                     self.schedule(event.at, Event::Disk { node, life, id: event.id, is_written: event.is_written });
@@ -636,6 +684,9 @@ impl Cluster {
             }
             Output::Stopped => {
                 self.trace.line(self.now, &format!("b{node}"), "-> stopped");
+                self.counters.stops += 1;
+                let down = self.nodes[node].stop_down_us;
+                self.end(node, CrashKind::Kill, down);
             }
         }
     }

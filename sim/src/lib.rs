@@ -16,6 +16,7 @@ mod clock;
 mod cluster;
 mod dice;
 pub mod disk;
+mod lives;
 mod madsim_host;
 mod network;
 mod panics;

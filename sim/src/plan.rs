@@ -87,6 +87,11 @@ pub(crate) enum FaultKind {
     FailSync {
         node: usize,
     },
+    /// A graceful stop: leaderships are handed over, then the process ends.
+    Stop {
+        node: usize,
+        down_us: u64,
+    },
 }
 
 impl fmt::Display for FaultKind {
@@ -108,6 +113,7 @@ impl fmt::Display for FaultKind {
                 write!(f, "the disk of broker {node} takes up to {extra_us} us longer for {us} us")
             }
             FaultKind::FailSync { node } => write!(f, "the next sync of broker {node} fails"),
+            FaultKind::Stop { node, down_us } => write!(f, "broker {node} is asked to stop (back after {down_us} us)"),
         }
     }
 }
@@ -150,7 +156,12 @@ impl Plan {
             restart_us: if is_duel { (500, 3_000) } else { (1_000, dice.log_between(10_000, 3 * SECOND)) },
             mutant: ottla_core::mutant::Mutant::None,
         };
-        let topics = topics(&mut dice, brokers);
+        let mut topics = topics(&mut dice, brokers);
+        let mut mortality = draw(seed, Stream::Swarm, &[2]);
+        let share = mortality.below(3);
+        for topic in &mut topics {
+            topic.is_mortal = mortality.below(4) < share;
+        }
         let workload = Workload::of(&mut dice);
         let faults = faults(seed, brokers, clients, heal_at);
         Plan { shape, topics, workload, faults, heal_at }
@@ -237,7 +248,13 @@ fn topics(dice: &mut Draw, brokers: usize) -> Vec<TopicPlan> {
                 // Below Kafka's own minimum the broker refuses; 1 MiB is the least.
                 configs.push(("segment.bytes".to_string(), "1048576".to_string()));
             }
-            TopicPlan { name: format!("t{n}"), partitions: i32::try_from(dice.between(1, 3)).expect("small"), replicas, configs }
+            TopicPlan {
+                name: format!("t{n}"),
+                partitions: i32::try_from(dice.between(1, 3)).expect("small"),
+                replicas,
+                configs,
+                is_mortal: false,
+            }
         })
         .collect()
 }
@@ -246,7 +263,7 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
     let mut faults = Vec::new();
     let mut pick = draw(seed, Stream::Faults, &[0]);
     // One class per number; appended, never renumbered.
-    for class in 0..12_u64 {
+    for class in 0..13_u64 {
         if pick.below(2) == 0 {
             continue;
         }
@@ -276,6 +293,7 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
                     FaultKind::StepWall { node, ms: if dice.below(2) == 0 { ms } else { -ms } }
                 }
                 11 if dice.below(3) == 0 => FaultKind::FailSync { node },
+                12 => FaultKind::Stop { node, down_us },
                 _ => FaultKind::SlowDisk { node, us, extra_us: dice.log_between(1_000, 500_000) },
             };
             faults.push(Fault { at, kind: fault });
@@ -312,7 +330,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 13, "{words:?}");
+        assert!(words.len() >= 15, "{words:?}");
     }
 
     trait Text {

@@ -101,6 +101,12 @@ counters! {
     clock_steps,
     /// Topics created while faults were on.
     topics,
+    /// Topics deleted.
+    deleted,
+    /// Graceful stops that came to their end.
+    stops,
+    /// Leaderships that were to be handed over.
+    handovers,
     /// Rounds of all brokers.
     rounds,
     /// Events of the world.

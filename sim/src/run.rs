@@ -3,7 +3,6 @@
 //! Faults and clients run until the plan heals the world. Then, within [`RECOVERY_US`] of simulated time: every partition takes a record with
 //! acks=all, consumers read every partition to its end, all replicas of every group are byte-equal; and everything acknowledged is there.
 
-use crate::check::history::History;
 use crate::check::promises::Note;
 use crate::check::watch::Breach;
 use crate::client::{Action, Client, Outcome, Shared};
@@ -11,7 +10,7 @@ use crate::cluster::{Cluster, Happening};
 use crate::disk::SimDisk;
 use crate::network::End;
 use crate::plan::{Fault, FaultKind, Plan};
-use crate::report::{Counters, FailureKind, Report};
+use crate::report::{FailureKind, Report};
 use crate::trace::clock;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{ConnectionId, GroupId};
@@ -91,14 +90,7 @@ impl Run {
             .collect();
         Run {
             cluster: Cluster::new(seed, plan.shape, is_traced),
-            shared: Shared {
-                history: History::default(),
-                created: vec![false; plan.topics.len()],
-                topics: plan.topics,
-                is_final: false,
-                active: clients,
-                counters: Counters::default(),
-            },
+            shared: Shared::new(plan.topics, clients),
             hosts,
             faults: plan.faults,
             heal_at: plan.heal_at,
@@ -268,7 +260,8 @@ impl Run {
             | FaultKind::CutClient { .. }
             | FaultKind::StepWall { .. }
             | FaultKind::SlowDisk { .. }
-            | FaultKind::FailSync { .. }) => kind,
+            | FaultKind::FailSync { .. }
+            | FaultKind::Stop { .. }) => kind,
         };
         self.cluster.trace.fault(self.cluster.now, kind.to_string());
         match kind {
@@ -302,6 +295,7 @@ impl Run {
             FaultKind::StepWall { node, ms } => self.cluster.step_wall(node, ms),
             FaultKind::SlowDisk { node, us, extra_us } => self.cluster.slow_disk(node, us, extra_us),
             FaultKind::FailSync { node } => self.cluster.fail_next_sync(node),
+            FaultKind::Stop { node, down_us } => self.cluster.stop(node, down_us),
             FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }
@@ -343,7 +337,7 @@ impl Run {
     }
 
     fn finish(&mut self) {
-        if let Err(Breach { check, what }) = self.shared.history.finish() {
+        if let Err(Breach { check, what }) = self.shared.history.finish(&self.shared.lives) {
             self.cluster.fail(FailureKind::Safety, check, what);
         }
     }
@@ -366,7 +360,7 @@ impl Run {
             );
         }
         // What can be said about safety is said as well, in the trace.
-        if let Err(Breach { check, what }) = self.shared.history.finish() {
+        if let Err(Breach { check, what }) = self.shared.history.finish(&self.shared.lives) {
             self.cluster.trace.line(self.cluster.now, "X", &format!("also {check}: {what}"));
         }
     }
@@ -385,8 +379,18 @@ impl Run {
     }
 }
 
-/// The first difference between replicas of a group, in words.
+/// The first difference between replicas of a group, in words; also a folder that a deleted topic left behind.
 pub(crate) fn log_difference(disks: &[&SimDisk]) -> Option<String> {
+    let mut labels: BTreeMap<&str, (GroupId, usize)> = BTreeMap::new();
+    for (node, disk) in disks.iter().enumerate() {
+        for group in disk.inventory().groups {
+            let label = disk.label(group).unwrap_or_default();
+            let (other, place) = *labels.entry(label).or_insert((group, node));
+            if other != group {
+                return Some(format!("{label} is group {other} on broker {place} and group {group} on broker {node}"));
+            }
+        }
+    }
     let mut logs: BTreeMap<GroupId, (usize, Vec<u8>)> = BTreeMap::new();
     for (node, disk) in disks.iter().enumerate() {
         let mut mine: BTreeMap<GroupId, Vec<u8>> = BTreeMap::new();

@@ -8,6 +8,7 @@ use ottla_core::ids::TopicId;
 use ottla_core::protocol::messages::create_topics::CreateTopicsRequest;
 use ottla_core::protocol::messages::create_topics::CreateTopicsResponse;
 use ottla_core::protocol::messages::create_topics::request::{Configs, Topics};
+use ottla_core::protocol::messages::delete_topics::{self, DeleteTopicsRequest, DeleteTopicsResponse};
 use ottla_core::protocol::messages::fetch::{self, FetchRequest, FetchResponse};
 use ottla_core::protocol::messages::list_offsets::{self, ListOffsetsRequest, ListOffsetsResponse};
 use ottla_core::protocol::messages::metadata::{self, MetadataRequest, MetadataResponse};
@@ -217,6 +218,18 @@ pub(crate) fn create_topic(
             .collect(),
     };
     frame(&CreateTopicsRequest { topics: vec![topic], timeout_ms: 5_000, validate_only: false }, version, correlation)
+}
+
+/// Deletes by id, from version 6 on.
+pub(crate) fn delete_topic(id: TopicId, correlation: i32) -> Bytes {
+    let topics = vec![delete_topics::request::Topics { name: None, topic_id: Uuid(id.0) }];
+    frame(&DeleteTopicsRequest { topics, topic_names: Vec::new(), timeout_ms: 3_000 }, 6, correlation)
+}
+
+/// Error of the only topic asked.
+pub(crate) fn delete_topic_answer(frame: Bytes) -> Result<Option<i16>, DecodeError> {
+    let (_, response) = decode_response::<DeleteTopicsResponse>(frame, 6)?;
+    Ok(response.responses.first().map(|t| t.error_code))
 }
 
 /// Error of the only topic asked.

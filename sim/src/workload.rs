@@ -13,6 +13,8 @@ pub(crate) struct TopicPlan {
     pub(crate) replicas: usize,
     /// Settings other than the defaults.
     pub(crate) configs: Vec<(String, String)>,
+    /// Whether it is deleted and created again now and then. Clients name it by id only: a name would reach whichever life is there.
+    pub(crate) is_mortal: bool,
 }
 
 /// The mix of requests.

@@ -4,6 +4,7 @@
 
 use crate::controller::{ClusterState, TopicState};
 use crate::ids::{BrokerId, GroupId, LeaderEpoch, TopicId};
+use crate::mutant::Mutant;
 use crate::partition::{LeaderTable, Partition};
 use crate::protocol::ErrorCode;
 use crate::raft::{RaftGroup, Replicas};
@@ -17,6 +18,8 @@ pub struct View<'a> {
     pub now: Now,
     /// This broker.
     pub broker: BrokerId,
+    /// The active deliberate bug.
+    pub mutant: Mutant,
     /// Topics, partitions, brokers.
     pub cluster: &'a ClusterState,
     /// The raft groups of this broker.
@@ -57,6 +60,10 @@ impl<'a> View<'a> {
     pub fn topic(&self, key: TopicKey<'_>) -> Result<&'a TopicState, ErrorCode> {
         match key {
             TopicKey::Name(name) => self.cluster.topic(name).ok_or(ErrorCode::UnknownTopicOrPartition),
+            TopicKey::Id(id) if self.mutant.is(Mutant::OldIdNewTopic) => {
+                let found = self.cluster.topic_by_id(id).or_else(|| self.cluster.topic(self.cluster.deleted(id)?));
+                found.ok_or(ErrorCode::UnknownTopicId)
+            }
             TopicKey::Id(id) => self.cluster.topic_by_id(id).ok_or(ErrorCode::UnknownTopicId),
         }
     }

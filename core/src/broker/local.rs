@@ -5,6 +5,7 @@
 use crate::api::View;
 use crate::controller::Controller;
 use crate::ids::{BrokerId, GroupId};
+use crate::mutant::Mutant;
 use crate::partition::{LeaderTable, Partition, Producers};
 use crate::raft::Replicas;
 use crate::time::Now;
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(crate) struct Local {
     pub(crate) broker: BrokerId,
+    pub(crate) mutant: Mutant,
     pub(crate) replicas: Replicas,
     pub(crate) controller: Controller,
     pub(crate) partitions: BTreeMap<GroupId, Partition>,
@@ -29,6 +31,7 @@ impl Local {
         View {
             now,
             broker: self.broker,
+            mutant: self.mutant,
             cluster: self.controller.state(),
             replicas: &self.replicas,
             partitions: &self.partitions,

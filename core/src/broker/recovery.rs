@@ -76,6 +76,7 @@ impl Recovery {
         Broker {
             local: Local {
                 broker: self.config.broker,
+                mutant: self.config.mutant,
                 replicas,
                 controller: Controller::new(now, controller),
                 partitions: BTreeMap::new(),

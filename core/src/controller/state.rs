@@ -149,6 +149,11 @@ impl ClusterState {
     pub(super) fn colliding(&self, name: &str) -> Option<&str> {
         self.collisions.get(&collision_key(name)).map(String::as_str).filter(|other| *other != name)
     }
+    /// The name of a topic that was deleted not long ago.
+    #[must_use]
+    pub fn deleted(&self, id: TopicId) -> Option<&str> {
+        self.deleted.iter().find(|topic| topic.id == id).map(|topic| topic.name.as_str())
+    }
     /// A topic that this very request deleted.
     pub(super) fn deleted_by(&self, request: RequestId, is_it: impl Fn(&DeletedTopic) -> bool) -> Option<&DeletedTopic> {
         self.deleted.iter().find(|topic| topic.deleted_by == request && is_it(topic))

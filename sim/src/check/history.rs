@@ -3,19 +3,21 @@
 //! Anomalies, named like Jepsen's where they match: `lost-write`, `duplicate`, `inconsistent-offsets`, `nonmonotonic-poll`, `poll-skip`,
 //! `realtime-order` (an acknowledged record comes before every record sent later), `ghost-read` (a value nobody sent, or sent elsewhere).
 //! Values are unique; a value may stand at as many offsets as it was sent. Only acks=all acknowledgements and reads bind an offset:
-//! what acks=1 acknowledged may be lost by definition. Topics are created once and never shortened, so offsets read are dense from 0.
+//! what acks=1 acknowledged may be lost by definition. A topic is never shortened, so offsets read are dense from 0; one that is deleted
+//! and created again is another one.
 //!
 //! Source: jepsen.tests.kafka for the anomalies and when they are allowed.
 
 use super::watch::{Breach, breach};
 use crate::batch::RecordRead;
+use crate::lives::Lives;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A partition, by the place of its topic in the plan.
+/// A partition of one life of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Key {
-    /// Place of the topic in the list of topics.
-    pub(crate) topic: usize,
+    /// Which life, by its number in `lives`.
+    pub(crate) life: usize,
     /// Partition number.
     pub(crate) partition: i32,
 }
@@ -165,11 +167,11 @@ impl History {
         self.partitions.get(&key).map_or(0, |p| p.by_offset.keys().next_back().map_or(0, |last| last + 1))
     }
 
-    /// After the final reads: everything acknowledged with acks=all was read at its offset.
-    pub(crate) fn finish(&self) -> Result<(), Breach> {
+    /// After the final reads: everything acknowledged with acks=all was read at its offset, deleted topics aside.
+    pub(crate) fn finish(&self, lives: &Lives) -> Result<(), Breach> {
         for (value, sent) in &self.sent {
             let Some(offset) = sent.acked else { continue };
-            if !sent.read_at.contains(&offset) {
+            if !sent.read_at.contains(&offset) && !lives.is_gone(sent.key.life) {
                 return breach(
                     "lost-write",
                     format!(
@@ -188,7 +190,13 @@ impl History {
 mod tests {
     use super::*;
 
-    const KEY: Key = Key { topic: 0, partition: 0 };
+    const KEY: Key = Key { life: 0, partition: 0 };
+
+    fn lives() -> Lives {
+        let mut lives = Lives::default();
+        lives.seen(0, ottla_core::ids::TopicId(7)).expect("the first");
+        lives
+    }
 
     fn history(values: usize) -> (History, Vec<u64>) {
         let mut history = History::default();
@@ -215,14 +223,14 @@ mod tests {
         let (mut history, v) = history(2);
         history.acked(v[0], 0).expect("true");
         assert_eq!(history.read(0, KEY, 0, &[at(0, v[0]), at(1, v[1])]), Ok(2));
-        assert_eq!(history.finish(), Ok(()));
+        assert_eq!(history.finish(&lives()), Ok(()));
     }
 
     #[test]
     fn each_anomaly_is_caught_by_its_name() {
         let (mut h, v) = history(2);
         h.acked(v[0], 0).expect("true");
-        assert_eq!(check_of(h.finish()), "lost-write");
+        assert_eq!(check_of(h.finish(&lives())), "lost-write");
         assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, v[1])])), "inconsistent-offsets");
 
         let (mut h, v) = history(1);

@@ -24,6 +24,8 @@ pub(crate) struct Asked {
     pub(crate) replicas: usize,
     /// CRC of the batch.
     pub(crate) crc: u32,
+    /// Whether the topic may be deleted: then replicas may be gone when the reply leaves.
+    pub(crate) is_mortal: bool,
 }
 
 /// What a request asked, as far as a truthful answer to it can be checked.
@@ -62,7 +64,7 @@ pub(crate) fn check_reply(watch: &Watch, node: usize, disks: &[&SimDisk], note: 
         let label = format!("{}-{}", batch.topic, batch.partition);
         let holders = durable_holders(watch, disks, &label, Offset(answer.base_offset), batch.crc);
         let (replicas, quorum) = (batch.replicas, batch.replicas / 2 + 1);
-        if holders.len() < quorum {
+        if holders.len() < quorum && !batch.is_mortal {
             return breach(
                 "I7",
                 format!(
@@ -111,6 +113,7 @@ const OTHER_HEADER: usize = 8;
 const APPEND_RESPONSE: u8 = 4;
 const VOTE: u8 = 5;
 const VOTE_RESPONSE: u8 = 6;
+const TIMEOUT_NOW: u8 = 14;
 const PRE_VOTE: u8 = 17;
 const PRE_VOTE_RESPONSE: u8 = 18;
 
@@ -148,6 +151,9 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
         let RaftMessage { group, term, index, .. } = message;
         let promised = watch.promised(node, group).cloned().unwrap_or_default();
         let durable_term = watch.durable_term(node, group);
+        if message.kind == TIMEOUT_NOW {
+            watch.counters.handovers += 1;
+        }
         let says = kind_name(message.kind);
         if term > durable_term {
             return breach(
@@ -193,7 +199,7 @@ fn kind_name(kind: u8) -> String {
         7 => "snapshot",
         8 => "heartbeat",
         9 => "heartbeat-response",
-        14 => "timeout-now",
+        TIMEOUT_NOW => "timeout-now",
         PRE_VOTE => "pre-vote",
         PRE_VOTE_RESPONSE => "pre-vote-response",
         other => return format!("message {other}"),

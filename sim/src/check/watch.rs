@@ -17,7 +17,7 @@ use crate::report::Counters;
 use crate::views::GroupSeen;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{GroupId, Index, Offset, Term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A broken promise, before time and faults are added.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +69,8 @@ struct WatchedNode {
 pub(crate) struct Watch {
     nodes: Vec<WatchedNode>,
     truth: BTreeMap<GroupId, GroupTruth>,
+    /// Groups that some broker was told to remove: their topic is deleted, what is durable of them no longer binds.
+    removed: BTreeSet<GroupId>,
     /// Vacuity counters of this watch.
     pub(crate) counters: Counters,
 }
@@ -78,6 +80,7 @@ impl Watch {
         Watch {
             nodes: (0..nodes).map(|_| WatchedNode::default()).collect(),
             truth: BTreeMap::new(),
+            removed: BTreeSet::new(),
             counters: Counters::default(),
         }
     }
@@ -143,6 +146,11 @@ impl Watch {
     /// A folder was made.
     pub(crate) fn group_made(&mut self, node: usize, group: GroupId) {
         self.nodes[node].mirror.make(group);
+    }
+
+    /// A broker wants a group's folder gone.
+    pub(crate) fn removing(&mut self, group: GroupId) {
+        self.removed.insert(group);
     }
 
     /// A folder is gone.
@@ -261,6 +269,7 @@ impl Watch {
             // acknowledged to nobody, so the copies of the others are the ones that count.
             let was_told = self.nodes[node].said.get(&group).is_some_and(|said| said.persisted_max >= index);
             if let Some((known, _)) = committed
+                && !self.removed.contains(&group)
                 && was_told
                 && same(known, &entry)
             {
@@ -356,7 +365,7 @@ impl Watch {
     /// I3: entries committed in earlier terms must be in a leader's log; of those of later terms a leader that is late knows nothing.
     /// Compared once its disk has as much, because what is on its way there is nowhere to be seen. Tells whether it was compared.
     fn prove_leader(&self, node: usize, view: &GroupSeen) -> Result<bool, Breach> {
-        let Some(truth) = self.truth.get(&view.group) else { return Ok(true) };
+        let Some(truth) = self.truth.get(&view.group).filter(|_| !self.removed.contains(&view.group)) else { return Ok(true) };
         let bound = truth.committed.iter().filter(|(_, in_term)| *in_term < view.term).count();
         let last = Index(u64::try_from(bound).expect("small") + 1);
         if view.persisted < last && view.last_index >= last {
@@ -406,7 +415,7 @@ impl Watch {
                 ),
             );
         }
-        if truth.committed.len() > slot(commit) {
+        if truth.committed.len() > slot(commit) || self.removed.contains(&group) {
             return Ok(());
         }
         let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| p.voters.clone()) else { return Ok(()) };

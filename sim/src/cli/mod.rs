@@ -1,6 +1,7 @@
 //! The words of the `sim` command and its exit codes: 0 all is well, 1 misuse or a broken harness or a surviving mutant, 2 safety,
 //! 3 liveness, 4 nondeterminism.
 
+mod commit;
 mod mutants;
 
 use ottla_core::mutant::Mutant;
@@ -98,7 +99,7 @@ fn run_seeds(words: &mut Words) -> Result<u8, String> {
     words.end()?;
     let summary = campaign::run(&campaign, |_| ());
     for report in &summary.failures {
-        println!("{report}\n");
+        println!("{report}\ncommit: {}\n", commit::commit());
     }
     if campaign.is_checked_twice {
         println!("mismatches={}", summary.mismatches);
@@ -120,6 +121,9 @@ fn replay(words: &mut Words) -> Result<u8, String> {
     let options = Options { mutant, is_traced };
     let report: Report = if is_madsim { run_madsim(seed, &options) } else { run_heap(seed, &options) };
     println!("{report}");
+    if report.failure.is_some() {
+        println!("commit: {}", commit::commit());
+    }
     let counters: Vec<String> = report.counters.list().iter().map(|(name, n)| format!("{name}={n}")).collect();
     println!("simulated_us={} {}", report.simulated_us, counters.join(" "));
     Ok(report.failure.map_or(0, |failure| failure.kind.exit_code()))

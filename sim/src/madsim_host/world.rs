@@ -2,7 +2,6 @@
 
 use super::disk::MadDisk;
 use super::io::MadHost;
-use crate::check::history::History;
 use crate::check::promises::{self, Note};
 use crate::check::watch::{Breach, Watch};
 use crate::client::{Action, Client, Outcome, Shared};
@@ -20,8 +19,9 @@ use madsim::plugin::simulator;
 use madsim::runtime::{Handle, NodeHandle};
 use madsim::task::NodeId;
 use madsim::time::{Duration, sleep};
-use ottla_core::disk::{DiskDone, DiskOp, DiskStage, FileName};
+use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName};
 use ottla_core::ids::{BrokerId, DiskId};
+use ottla_core::input::Input;
 use ottla_core::output::Outputs;
 use ottla_core::time::{Instant, Now};
 use ottla_core::{BrokerConfig, Recovery, RecoveryStep};
@@ -33,12 +33,20 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const CLUSTER_ID: &str = "c2ltdWxhdGVkLWNsdXN0ZXI";
 
+/// Microseconds until a broker that halted is started again.
+const HALTED_US: u64 = 100_000;
+
 struct Machine {
     disk: SimDisk,
     clock: Clock,
     life: u64,
     is_up: bool,
-    has_halted: bool,
+    /// Its process ended on its own.
+    has_ended: bool,
+    /// How long it stays away then.
+    down_us: u64,
+    /// The way into its broker.
+    inbox: Option<Inbox>,
 }
 
 struct Inner {
@@ -103,6 +111,9 @@ impl SharedWorld {
         let mut inner = self.lock();
         inner.trace.event(now, u64::try_from(node).expect("few"), 61);
         inner.trace.number(op.id.0);
+        if let DiskAction::RemoveGroup { group } = &op.action {
+            inner.watch.removing(*group);
+        }
         if inner.machines[node].life != life {
             return Vec::new();
         }
@@ -196,7 +207,8 @@ async fn broker(world: SharedWorld, node: usize) {
         let machine = &mut inner.machines[node];
         machine.life += 1;
         machine.is_up = true;
-        machine.has_halted = false;
+        machine.has_ended = false;
+        machine.down_us = HALTED_US;
         let life = machine.life;
         machine.clock.boot(now, life);
         let inventory = machine.disk.start();
@@ -265,13 +277,16 @@ async fn broker(world: SharedWorld, node: usize) {
     };
     let log = slog::Logger::root(slog::Discard, slog::o!());
     let settings = NodeSettings { clients, peers: Some(peers), book, connections_max: 100, log };
+    world.lock().machines[node].inbox = Some(sender.clone());
     let node_loop = Node::start(host, (broker, outputs), disk, (sender, receiver), settings);
     let ended = node_loop.run().await;
     if let Ended::Halted(fatal) = ended {
         world.note_fault(format!("broker {node} halted: {fatal}"));
         world.lock().counters.halts += 1;
+    } else {
+        world.lock().counters.stops += 1;
     }
-    world.lock().machines[node].has_halted = true;
+    world.lock().machines[node].has_ended = true;
     // The supervisor takes it from here.
     std::future::pending::<()>().await;
 }
@@ -345,7 +360,10 @@ async fn client(world: SharedWorld, mut client: Client, id: usize) {
             }
             sleep(Duration::from_millis(50)).await;
         }
-        let verdict = world.lock().shared.history.finish();
+        let verdict = {
+            let inner = world.lock();
+            inner.shared.history.finish(&inner.shared.lives)
+        };
         world.judge(verdict);
         world.lock().is_done = true;
     }
@@ -432,6 +450,16 @@ impl Cluster {
         }));
     }
 
+    /// Asks a process to end; it is started again `down_us` after it did.
+    fn stop(&self, node: usize, down_us: u64) {
+        let mut inner = self.world.lock();
+        let machine = &mut inner.machines[node];
+        if let Some(inbox) = machine.inbox.as_ref().filter(|_| machine.is_up) {
+            machine.down_us = down_us;
+            inbox.send(Input::Stop);
+        }
+    }
+
     fn cut(&self, from: NodeId, to: NodeId, us: u64) {
         simulator::<NetSim>().clog_link(from, to);
         self.world.lock().counters.cuts += 1;
@@ -500,18 +528,20 @@ impl Cluster {
                 self.world.lock().machines[node].disk.slow_down(until, extra_us);
             }
             FaultKind::FailSync { node } => self.world.lock().machines[node].disk.fail_next_sync(),
+            FaultKind::Stop { node, down_us } => self.stop(node, down_us),
         }
     }
 
-    /// A broker that halted is restarted by its machine, some time later.
-    fn restart_halted(&self) {
+    /// A broker that halted or stopped is restarted by its machine, some time later.
+    fn restart_ended(&self) {
         for node in 0..self.nodes.len() {
-            let has_halted = {
+            let down_us = {
                 let inner = self.world.lock();
-                inner.machines[node].has_halted && inner.machines[node].is_up
+                let machine = &inner.machines[node];
+                (machine.has_ended && machine.is_up).then_some(machine.down_us)
             };
-            if has_halted {
-                self.crash(node, CrashKind::PowerCut, 100_000);
+            if let Some(down_us) = down_us {
+                self.crash(node, CrashKind::PowerCut, down_us);
             }
         }
     }
@@ -560,18 +590,13 @@ pub(crate) async fn go(seed: u64, plan: Plan, is_traced: bool) -> Report {
                 clock: Clock::new(seed, place, shape.has_exact_clocks),
                 life: 0,
                 is_up: true,
-                has_halted: false,
+                has_ended: false,
+                down_us: HALTED_US,
+                inbox: None,
             }
         })
         .collect();
-    let shared = Shared {
-        history: History::default(),
-        created: vec![false; topics.len()],
-        topics,
-        is_final: false,
-        active: clients,
-        counters: Counters::default(),
-    };
+    let shared = Shared::new(topics, clients);
     let inner = Inner {
         seed,
         watch: Watch::new(brokers),
@@ -624,7 +649,7 @@ async fn supervise(cluster: &Cluster, faults: Vec<crate::plan::Fault>, heal_at: 
         while let Some(fault) = faults.next_if(|fault| fault.at <= now && now < heal_at) {
             cluster.fault(fault.kind);
         }
-        cluster.restart_halted();
+        cluster.restart_ended();
         if now >= heal_at && !is_healed {
             is_healed = true;
             cluster.heal();
