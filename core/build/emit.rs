@@ -26,7 +26,8 @@ pub fn messages(layouts: &Layouts) -> String {
     out
 }
 
-const USES: &str = "#[allow(unused_imports)] use crate::protocol::{ApiKey, Bytes, DecodeError, Reader, Text, Uuid, Writer};\n";
+const USES: &str =
+    "#[allow(unused_imports)] use crate::protocol::{ApiKey, Bytes, DecodeError, Reader, Records, Text, Uuid, Writer};\n";
 
 fn api_module(out: &mut String, api: &Api) {
     let Api { name, key, versions, .. } = api;
@@ -267,7 +268,8 @@ impl Typed {
             Kind::Float64 => ("f64", "f64"),
             Kind::Uuid => ("Uuid", "uuid"),
             Kind::String => ("Text", "string"),
-            Kind::Bytes | Kind::Records => ("Bytes", "bytes"),
+            Kind::Bytes => ("Bytes", "bytes"),
+            Kind::Records => ("Records", "records"),
             Kind::Struct => (nested, "struct"),
         };
         let can_be_null = field.nullable.is_some();

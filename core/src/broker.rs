@@ -30,6 +30,7 @@ pub use recovery::Recovery;
 
 pub use crate::raft::{RaftSettings, RecoveryStep};
 
+use crate::api::fetch_session::FetchSessions;
 use crate::config::BrokerSettings;
 use crate::ids::{BrokerId, GroupId};
 use crate::input::Input;
@@ -54,6 +55,7 @@ pub struct Broker {
     pub(crate) held: Held,
     /// Requests that wait.
     pub(crate) parking: Parking<Work>,
+    pub(crate) sessions: FetchSessions,
     /// Client reads under way: token to request and part.
     reads: BTreeMap<u64, (u64, usize)>,
     read_next: u64,

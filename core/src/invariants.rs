@@ -24,6 +24,7 @@ use std::collections::BTreeSet;
 pub fn check_invariants(broker: &Broker) {
     broker.held.check_invariants();
     broker.parking.check_invariants();
+    broker.sessions.check_invariants();
     broker.local.controller.check_invariants();
     for raft in broker.local.replicas.groups() {
         check_offsets(raft);

@@ -18,6 +18,9 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
 pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Bytes of records in one Fetch answer, Kafka's `fetch.max.bytes`. What is more is left for the next request.
 pub const FETCH_BYTES_MAX: i32 = 57_671_680;
+/// Partitions in all fetch sessions of a broker together. More: no further session is opened, and one that grows beyond it is closed; the
+/// consumer sends full requests.
+pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;
 /// Bytes of one read of a look-up by time; a batch that is larger is read whole. What is more is read next.
 pub const TIME_LOOKUP_BYTES_MAX: u32 = 1024 * 1024;
 /// Batches below this many bytes are copied out of a large frame, so that they do not keep it in memory.

@@ -44,7 +44,7 @@ pub(crate) struct ProducePart {
 pub(crate) fn produce(parts: &[ProducePart], acks: i16, timeout_ms: i32, version: i16, correlation: i32) -> Bytes {
     let mut topic_data: Vec<TopicData> = Vec::new();
     for part in parts {
-        let data = PartitionData { index: part.partition, records: Some(part.batch.clone()) };
+        let data = PartitionData { index: part.partition, records: Some(part.batch.clone().into()) };
         let slot = topic_data.iter_mut().find(|t| *t.name == *part.topic && t.topic_id == Uuid(part.id.0));
         match slot {
             Some(topic) => topic.partition_data.push(data),
@@ -131,7 +131,7 @@ pub(crate) fn fetch_answers(frame: Bytes, version: i16) -> Result<(i16, Vec<Fetc
     for topic in response.responses {
         for partition in topic.partitions {
             let mut records = Vec::new();
-            let read = batch::read(&partition.records.clone().unwrap_or_default(), &mut records);
+            let read = batch::read(&partition.records.clone().unwrap_or_default().into_bytes(), &mut records);
             answers.push(FetchAnswer {
                 topic: topic.topic.to_string(),
                 id: TopicId(topic.topic_id.0),

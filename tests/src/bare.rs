@@ -347,7 +347,7 @@ pub fn response<R: Request>(frame: &[Bytes], version: i16) -> R::Response {
 /// Produce of one batch to partition 0 with acks=all.
 #[must_use]
 pub fn produce_request(topic: &str, batch: Bytes) -> produce::ProduceRequest {
-    let data = produce::request::PartitionData { index: 0, records: Some(batch) };
+    let data = produce::request::PartitionData { index: 0, records: Some(batch.into()) };
     let topic = produce::request::TopicData { name: Text::from(topic), partition_data: vec![data], ..Default::default() };
     produce::ProduceRequest { acks: -1, timeout_ms: 10_000, topic_data: vec![topic], ..Default::default() }
 }

@@ -38,7 +38,7 @@ fn produce_and_fetch(brokers: usize) -> (std::ops::Range<usize>, usize, Vec<Tap>
     let answer = bare::response::<ottla_core::protocol::messages::produce::ProduceRequest>(&answer, VERSION);
     assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
     let fetch = bare.call(leader, &bare::fetch_request(TOPIC, 0, 1), VERSION);
-    let records = fetch.responses[0].partitions[0].records.clone().expect("records");
+    let records = fetch.responses[0].partitions[0].records.clone().expect("records").into_bytes();
     assert_eq!(records[BatchHeader::SIZE..], batch[BatchHeader::SIZE..], "the same records come back");
     let taps = bare.taps.iter().filter(|(broker, _)| *broker == leader).map(|(_, tap)| tap.clone()).collect();
     (range, batch.len(), taps)
@@ -73,4 +73,31 @@ fn the_clients_buffer_goes_to_every_follower() {
     }
     assert_eq!(sent.values().copied().collect::<Vec<_>>(), [bytes, bytes], "two followers got slices of it");
     assert_eq!(appended, bytes);
+}
+
+#[test]
+fn several_batches_are_answered_from_where_they_lie() {
+    let mut bare = Bare::new(1, Cost::default);
+    let leader = bare.create_topic(TOPIC, 1);
+    let mut ranges = Vec::new();
+    let mut bytes = 0;
+    for _ in 0..3 {
+        let batch = batch();
+        bytes += batch.len();
+        let frame = bare::frame(&bare::produce_request(TOPIC, batch.freeze()), VERSION);
+        let start = frame.as_ptr().addr();
+        ranges.push(start..start + frame.len());
+        let number = bare.submit(leader, api::decode(frame).expect("a served request"));
+        bare.settle();
+        bare.answer(leader, number).expect("one replica is enough");
+    }
+    bare.tap = true;
+    bare.call(leader, &bare::fetch_request(TOPIC, 0, 1), VERSION);
+    let mut replied = 0;
+    for (_, tap) in &bare.taps {
+        if let Tap::Reply(frame) = tap {
+            replied += ranges.iter().map(|range| inside(frame, range)).sum::<usize>();
+        }
+    }
+    assert_eq!(replied, bytes, "all three batches are slices of the frames they came in");
 }

@@ -206,7 +206,7 @@ impl Consumer<'_> {
                 Err(failure.into())
             };
         }
-        let mut rest = answer.records.clone().unwrap_or_default();
+        let mut rest = answer.records.clone().unwrap_or_default().into_bytes();
         while let Some(batch) = next_batch(&mut rest).map_err(|what| Failed(format!("{}: {what}", about())))? {
             let is_enough = self.batch(number, &batch)?;
             if is_enough {

@@ -222,7 +222,7 @@ fn send(
             Some(leader) => by_leader
                 .entry(*leader)
                 .or_default()
-                .push(request::PartitionData { index: *partition, records: Some(batch.clone()) }),
+                .push(request::PartitionData { index: *partition, records: Some(batch.clone().into()) }),
             None => {
                 let about = format!("partition {partition} of topic {}", options.topic);
                 failure = Some(Failure::Told { code: ErrorCode::LeaderNotAvailable, message: None, about });

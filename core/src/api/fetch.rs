@@ -4,23 +4,25 @@
 //! watermark, when its patience ends. An evaluation reads nothing from disk; it makes a plan per partition. Once the answer is due,
 //! the plans that need the disk are read and the answer goes out when the last read is in.
 //!
-//! There are no fetch sessions (KIP-227): every answer says session 0, which clients take as "send me everything each time". A request
-//! that goes on with a session nobody gave out is told so.
+//! Which partitions a request is about when it goes on with a session is known to [`super::fetch_session`].
 //! Without transactions the last stable offset is the high watermark.
 //!
 //! Source: Kafka `ReplicaManager.readFromLog`, `DelayedFetch`, `FetchRequest`; KIP-74 for the first batch, KIP-392 for followers,
 //! KIP-320 and KIP-595 for epochs. Differences: a follower that is behind the asked offset says NOT_LEADER_OR_FOLLOWER instead of
 //! OFFSET_OUT_OF_RANGE, which would make a client with old metadata reset its position.
 
+use super::fetch_session::SessionUse;
+use super::produce::IN_SYNC_LAG_MS_MAX;
 use super::{TopicKey, View, check_epoch};
 use crate::disk::FileName;
 use crate::ids::{BrokerId, GroupId, LeaderEpoch, Offset, TopicId};
 use crate::limits::FETCH_BYTES_MAX;
 use crate::log::{ReadPlan, RecordRun};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, request, response};
-use crate::protocol::{ErrorCode, Text, Uuid};
+use crate::protocol::{self, ErrorCode, Text, Uuid};
+use crate::raft::RaftGroup;
 use crate::record::BatchHeader;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One partition as it was asked for.
@@ -42,10 +44,13 @@ pub struct FetchJob {
     version: i16,
     topics: Vec<(Text, Uuid)>,
     wanted: Vec<Wanted>,
+    session: SessionUse,
     bytes_min: usize,
     bytes_max: i32,
     isolation: i8,
     replica: i32,
+    /// Where the consumer is; empty if it does not say.
+    rack: Text,
     /// Set once the answer is due; the parts then only wait for their reads.
     due: Option<Vec<Answer>>,
     reads_open: usize,
@@ -58,6 +63,8 @@ struct Answer {
     high_watermark: i64,
     log_start: i64,
     diverging: Option<(LeaderEpoch, Offset)>,
+    /// Who should be asked instead, because it is nearer.
+    preferred: Option<BrokerId>,
     records: Records,
     aborted: Aborted,
 }
@@ -105,25 +112,17 @@ pub enum Patience {
     Over,
 }
 
-/// Sessions (KIP-227) are not kept: every answer says session 0, after which clients send full requests. One that goes on with a session
-/// of another broker's or of another life is told that it is unknown and starts afresh.
-#[must_use]
-pub fn refuse_session(request: &FetchRequest) -> Option<FetchResponse> {
-    const WITHOUT_SESSION: [i32; 2] = [0, -1];
-    let is_full = WITHOUT_SESSION.contains(&request.session_epoch);
-    (!is_full).then(|| FetchResponse { error_code: ErrorCode::FetchSessionIdNotFound.code(), ..Default::default() })
-}
-
 impl FetchJob {
     /// A request, its partitions resolved. A partition named twice keeps its first place and its last position.
     #[must_use]
-    pub fn new(view: &View<'_>, version: i16, request: FetchRequest) -> FetchJob {
+    pub fn new(view: &View<'_>, version: i16, request: FetchRequest, session: SessionUse) -> FetchJob {
         let mut topics: Vec<(Text, Uuid)> = Vec::with_capacity(request.topics.len());
+        let mut topic_places: BTreeMap<(Text, Uuid), usize> = BTreeMap::new();
         let mut wanted: Vec<Wanted> = Vec::new();
         let mut places: BTreeMap<(usize, i32), usize> = BTreeMap::new();
         for entry in request.topics {
-            let topic = topics.iter().position(|(name, id)| *name == entry.topic && *id == entry.topic_id).unwrap_or_else(|| {
-                topics.push((entry.topic, entry.topic_id));
+            let topic = *topic_places.entry((entry.topic, entry.topic_id)).or_insert_with_key(|named| {
+                topics.push(named.clone());
                 topics.len() - 1
             });
             let key = if version >= 13 { TopicKey::Id(TopicId(topics[topic].1.0)) } else { TopicKey::Name(&topics[topic].0) };
@@ -143,9 +142,11 @@ impl FetchJob {
             version,
             topics,
             wanted,
+            session,
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
             bytes_max: request.max_bytes.min(FETCH_BYTES_MAX),
             isolation: request.isolation_level,
+            rack: request.rack_id,
             replica: if version >= 15 { request.replica_state.replica_id } else { request.replica_id },
             due: None,
             reads_open: 0,
@@ -167,7 +168,8 @@ impl FetchJob {
         let mut is_urgent = self.wanted.iter().all(|w| w.group.is_err());
         for wanted in &self.wanted {
             let answer = self.look(view, wanted, left, found == 0);
-            is_urgent |= wanted.group.is_ok() && (answer.error.is_some() || answer.diverging.is_some());
+            let is_elsewhere = answer.error.is_some() || answer.diverging.is_some() || answer.preferred.is_some();
+            is_urgent |= wanted.group.is_ok() && is_elsewhere;
             let bytes = answer.records.bytes();
             found += bytes;
             left -= i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -267,6 +269,12 @@ impl FetchJob {
         if wanted.offset < log_start.0 || wanted.offset > log_end.0 {
             return Err(ErrorCode::OffsetOutOfRange);
         }
+        if raft.is_leader()
+            && wanted.offset <= high_watermark.0
+            && let Some(nearer) = self.nearer(view, raft)
+        {
+            return Ok(Answer { preferred: Some(nearer), ..answer });
+        }
         let from = Offset(wanted.offset);
         let limit = i64::from(wanted.bytes_max).min(left).max(0);
         if from >= high_watermark || (limit == 0 && !is_first) {
@@ -290,12 +298,25 @@ impl FetchJob {
         Ok(Answer { records, ..answer })
     }
 
-    /// The answer.
+    /// A replica in the consumer's rack that is in sync, unless the leader itself is there (Kafka `RackAwareReplicaSelector`).
+    fn nearer(&self, view: &View<'_>, raft: &RaftGroup) -> Option<BrokerId> {
+        if !view.is_rack_aware || self.version < 11 || self.rack.is_empty() {
+            return None;
+        }
+        let is_near =
+            |broker: BrokerId| view.endpoint(broker).and_then(|endpoint| endpoint.rack).is_some_and(|rack| self.rack == rack);
+        if is_near(view.broker) {
+            return None;
+        }
+        raft.in_sync(view.now, IN_SYNC_LAG_MS_MAX).into_iter().find(|broker| is_near(*broker))
+    }
+
+    /// The answer with all partitions, and what its session makes of it.
     ///
     /// # Panics
     /// When it is not ready.
     #[must_use]
-    pub fn respond(self, view: &View<'_>) -> FetchResponse {
+    pub fn respond(self, view: &View<'_>) -> (FetchResponse, SessionUse) {
         assert_eq!(self.reads_open, 0, "a fetch is answered when all its reads are in");
         let answers = self.due.expect("a fetch is answered when it is due");
         let mut leaders = BTreeSet::new();
@@ -315,13 +336,14 @@ impl FetchJob {
             responses[wanted.topic].partitions.push(entry);
         }
         let bad_isolation = self.isolation != 0 && self.isolation != 1;
-        FetchResponse {
+        let response = FetchResponse {
             error_code: if bad_isolation { ErrorCode::UnknownServerError.code() } else { 0 },
             session_id: 0,
             responses,
             node_endpoints: leaders.into_iter().filter_map(|leader| view.endpoint(leader)).map(node_endpoint).collect(),
             ..Default::default()
-        }
+        };
+        (response, self.session)
     }
 }
 
@@ -356,8 +378,8 @@ impl Answer {
 
     fn into_response(self, partition: i32) -> response::Partitions {
         let records = match self.records {
-            Records::None => Bytes::new(),
-            Records::Ready(run) => joined(run),
+            Records::None => protocol::Records::default(),
+            Records::Ready(run) => run.slices.into(),
             Records::Disk(_) => unreachable!("all reads are in"),
         };
         let mut entry = response::Partitions {
@@ -370,6 +392,7 @@ impl Answer {
                 Aborted::Null => None,
                 Aborted::Empty => Some(Vec::new()),
             },
+            preferred_read_replica: self.preferred.map_or(-1, |broker| broker.0),
             // Never null: librdkafka rejects an answer whose records are.
             records: Some(records),
             ..Default::default()
@@ -410,19 +433,6 @@ fn cut(mut run: RecordRun, bytes_max: u32, whole_first: bool) -> Records {
 
 fn first_batch_length(run: &RecordRun) -> usize {
     run.slices.first().and_then(|slice| BatchHeader::parse(slice).ok()).map_or(0, |header| header.total_len())
-}
-
-/// The codec takes the records of a partition as one value. Runs are nearly always one slice: several appear only where a private
-/// batch was cut out or where the cache spans appends.
-fn joined(run: RecordRun) -> Bytes {
-    if run.slices.len() == 1 {
-        return run.slices.into_iter().next().expect("one slice");
-    }
-    let mut whole = BytesMut::with_capacity(run.bytes);
-    for slice in &run.slices {
-        whole.extend_from_slice(slice);
-    }
-    whole.freeze()
 }
 
 fn node_endpoint(endpoint: super::Endpoint) -> response::NodeEndpoints {

@@ -4,9 +4,8 @@ use crate::api::produce::tests::{batch, hello, to};
 use crate::broker::rig::{Rig, START_MS};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, request, response};
 use crate::protocol::messages::produce::ProduceRequest;
-use crate::protocol::{Text, Uuid};
+use crate::protocol::{Records, Text, Uuid};
 use crate::record::{BatchBuilder, BatchHeader, Codec};
-use bytes::Bytes;
 
 /// A request for partitions of a topic from offsets, with the probe's usual limits.
 pub(crate) fn from(topic: &str, parts: &[(i32, i64)]) -> FetchRequest {
@@ -32,8 +31,9 @@ pub(crate) fn from(topic: &str, parts: &[(i32, i64)]) -> FetchRequest {
 }
 
 /// Headers of the batches in an answer; a cut one at the end is left out.
-fn batches(records: &Bytes) -> Vec<BatchHeader> {
-    let mut rest = records.as_ref();
+fn batches(records: &Records) -> Vec<BatchHeader> {
+    let whole = records.clone().into_bytes();
+    let mut rest = whole.as_ref();
     let mut found = Vec::new();
     while let Ok(header) = BatchHeader::parse(rest) {
         let Some(after) = rest.get(header.total_len()..) else { break };
@@ -108,7 +108,7 @@ fn an_empty_answer_waits_for_its_time() {
         assert!(rig.answer::<FetchRequest>(number, version).is_none());
         rig.advance(1);
         let part = one(rig.answer::<FetchRequest>(number, version).expect("its time is over"));
-        assert_eq!((part.error_code, part.records), (0, Some(Bytes::new())));
+        assert_eq!((part.error_code, part.records), (0, Some(Records::default())));
     }
     let mut hasty = from("f", &[(0, 6)]);
     hasty.min_bytes = 0;
@@ -127,7 +127,7 @@ fn a_waiting_fetch_is_woken_by_the_high_watermark() {
     assert!(rig.answer::<FetchRequest>(number, 12).is_none(), "written is not committed");
     rig.release_fsyncs();
     let parts = all(rig.answer::<FetchRequest>(number, 12).expect("woken"));
-    assert_eq!(parts[0].records, Some(Bytes::new()));
+    assert_eq!(parts[0].records, Some(Records::default()));
     assert_eq!(batches(parts[1].records.as_ref().expect("never null"))[0].base_offset.0, 1);
 }
 
@@ -188,8 +188,8 @@ fn the_first_batch_is_whole_and_the_last_one_is_cut() {
     let mut request = from("f", &[(1, 0), (0, 0)]);
     request.max_bytes = 1;
     let parts = all(rig.ask(&request, 12));
-    assert_eq!(parts[0].records.as_ref().map(Bytes::len), Some(hello().len()), "fetch-partition-order");
-    assert_eq!(parts[1].records, Some(Bytes::new()));
+    assert_eq!(parts[0].records.as_ref().map(Records::len), Some(hello().len()), "fetch-partition-order");
+    assert_eq!(parts[1].records, Some(Records::default()));
     request.max_bytes = -1;
     assert_eq!(one(rig.ask(&request, 12)).error_code, -1);
 }
@@ -255,7 +255,7 @@ fn what_left_the_cache_is_read_from_disk() {
     let mut request = from("f", &[(1, 0), (0, 0)]);
     request.topics[0].partitions[1].partition_max_bytes = 100;
     let parts = all(rig.ask(&request, 12));
-    assert_eq!(parts[1].records.as_ref().map(Bytes::len), Some(100));
+    assert_eq!(parts[1].records.as_ref().map(Records::len), Some(100));
 }
 
 #[test]
@@ -266,18 +266,4 @@ fn a_closed_connection_is_forgotten() {
     rig.ask::<ProduceRequest>(&to("f", -1, &[(0, Some(hello()))]), 9);
     rig.advance(1000);
     assert!(rig.answer::<FetchRequest>(number, 12).is_none());
-}
-
-#[test]
-fn a_session_nobody_gave_out_is_unknown() {
-    let mut rig = filled();
-    let mut ask = |id: i32, epoch: i32| {
-        let mut request = from("f", &[(0, 0)]);
-        (request.session_id, request.session_epoch) = (id, epoch);
-        let answer = rig.ask(&request, 12);
-        (answer.error_code, answer.session_id)
-    };
-    for (id, epoch, error) in [(0, -1, 0), (0, 0, 0), (0, 5, 70), (0, -2, 70), (123_456_789, 1, 70), (123_456_789, -1, 0)] {
-        assert_eq!(ask(id, epoch), (error, 0), "session {id} epoch {epoch}");
-    }
 }

@@ -12,6 +12,7 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod fetch;
+pub mod fetch_session;
 pub mod init_producer_id;
 pub mod list_offsets;
 pub mod metadata;
@@ -158,6 +159,7 @@ fn split(frame: Bytes, mut request: ProduceRequest, version: i16) -> Ask {
     for topic in &mut request.topic_data {
         for partition in &mut topic.partition_data {
             ranges.push(partition.records.take().map(|records| {
+                let records = records.into_bytes();
                 let from = if records.is_empty() { 0 } else { records.as_ptr().addr() - start };
                 from..from + records.len()
             }));

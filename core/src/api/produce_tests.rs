@@ -42,7 +42,7 @@ pub(crate) fn to(topic: &str, acks: i16, parts: &[(i32, Option<Bytes>)]) -> Prod
             topic_id: Uuid::ZERO,
             partition_data: parts
                 .iter()
-                .map(|(index, records)| request::PartitionData { index: *index, records: records.clone() })
+                .map(|(index, records)| request::PartitionData { index: *index, records: records.clone().map(Into::into) })
                 .collect(),
         }],
     }

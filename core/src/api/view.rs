@@ -20,6 +20,8 @@ pub struct View<'a> {
     pub broker: BrokerId,
     /// The active deliberate bug.
     pub mutant: Mutant,
+    /// Whether consumers are sent to a replica in their own rack (KIP-392, `replica.selector.class`).
+    pub is_rack_aware: bool,
     /// Topics, partitions, brokers.
     pub cluster: &'a ClusterState,
     /// The raft groups of this broker.

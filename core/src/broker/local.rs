@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Local {
     pub(crate) broker: BrokerId,
     pub(crate) mutant: Mutant,
+    /// Whether consumers are sent to a replica in their own rack.
+    pub(crate) is_rack_aware: bool,
     pub(crate) replicas: Replicas,
     pub(crate) controller: Controller,
     pub(crate) partitions: BTreeMap<GroupId, Partition>,
@@ -32,6 +34,7 @@ impl Local {
             now,
             broker: self.broker,
             mutant: self.mutant,
+            is_rack_aware: self.is_rack_aware,
             cluster: self.controller.state(),
             replicas: &self.replicas,
             partitions: &self.partitions,

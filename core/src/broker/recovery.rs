@@ -8,6 +8,7 @@ use super::local::Local;
 use super::parking::Parking;
 use super::stopping::Stopping;
 use super::{Broker, BrokerConfig};
+use crate::api::fetch_session::FetchSessions;
 use crate::config::BrokerSettings;
 use crate::controller::{Controller, ControllerConfig};
 use crate::disk::Inventory;
@@ -19,6 +20,11 @@ use crate::raft::{RecoveryStep, ReplicasConfig, ReplicasRecovery};
 use crate::time::Now;
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// The setting that bounds the number of fetch sessions.
+const SESSION_SLOTS: &str = "max.incremental.fetch.session.cache.slots";
+/// What `replica.selector.class` ends with when consumers are to be sent to a replica in their own rack (KIP-392).
+const RACK_AWARE: &str = "RackAwareReplicaSelector";
 
 /// Rebuilds a broker from its disk.
 #[derive(Debug)]
@@ -77,12 +83,17 @@ impl Recovery {
             local: Local {
                 broker: self.config.broker,
                 mutant: self.config.mutant,
+                is_rack_aware: self.settings.text("replica.selector.class").is_some_and(|class| class.ends_with(RACK_AWARE)),
                 replicas,
                 controller: Controller::new(now, controller),
                 partitions: BTreeMap::new(),
                 producers: BTreeMap::new(),
                 leaders: LeaderTable::default(),
             },
+            sessions: FetchSessions::new(
+                self.settings.number(SESSION_SLOTS).and_then(|slots| usize::try_from(slots).ok()).unwrap_or(0),
+                self.config.seed,
+            ),
             config: self.config,
             settings: self.settings,
             held: Held::default(),

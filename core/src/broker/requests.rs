@@ -4,7 +4,7 @@ use super::Broker;
 use super::admin::AdminJob;
 use super::parking::Parked;
 use super::work::Work;
-use crate::api::fetch::{FetchJob, Patience, refuse_session};
+use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{Ask, ClientRequest, ReplyTo, offset_for_leader_epoch};
@@ -13,7 +13,7 @@ use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
 use crate::partition::{Acks, Appended, PendingBatch, Waiter};
 use crate::protocol::ErrorCode;
-use crate::protocol::messages::fetch::FetchRequest;
+use crate::protocol::messages::fetch::{FetchRequest, FetchResponse};
 use crate::protocol::messages::list_offsets::ListOffsetsRequest;
 use crate::protocol::messages::produce::ProduceRequest;
 use crate::raft::{Proposal, ReadDone};
@@ -189,18 +189,17 @@ impl Broker {
     }
 
     fn fetch(&mut self, now: Now, reply: ReplyTo, request: FetchRequest, out: &mut Outputs) {
-        if let Some(refusal) = refuse_session(&request) {
-            reply.answer(&refusal, out);
-            return;
-        }
+        let (request, session) = match self.sessions.begin(now.monotonic, reply.version, request) {
+            Ok(whole) => whole,
+            Err(error) => return reply.answer(&FetchResponse { error_code: error.code(), ..Default::default() }, out),
+        };
         let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
         let patience = if wait_ms == 0 { Patience::Over } else { Patience::Left };
         let view = self.local.view(now);
-        let mut job = FetchJob::new(&view, reply.version, request);
+        let mut job = FetchJob::new(&view, reply.version, request, session);
         let reads = job.evaluate(&view, patience);
         if job.is_ready() {
-            reply.answer(&job.respond(&view), out);
-            return;
+            return self.answer_fetch(now, reply, job, out);
         }
         let number = self.parking.number();
         let deadline = match reads {
@@ -260,8 +259,13 @@ impl Broker {
             return;
         }
         if let Some(Parked { reply, work: Work::Fetch(job), .. }) = self.parking.take(number) {
-            reply.answer(&job.respond(&self.local.view(now)), out);
+            self.answer_fetch(now, reply, job, out);
         }
+    }
+
+    fn answer_fetch(&mut self, now: Now, reply: ReplyTo, job: FetchJob, out: &mut Outputs) {
+        let (whole, session) = job.respond(&self.local.view(now));
+        reply.answer(&self.sessions.end(now.monotonic, session, whole), out);
     }
 
     fn list_offsets(&mut self, now: Now, reply: ReplyTo, request: ListOffsetsRequest, out: &mut Outputs) {

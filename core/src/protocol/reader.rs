@@ -6,7 +6,7 @@
 //!
 //! Where Kafka is lenient so are we: any negative length is null, any byte but 0 is true, what follows the body is ignored.
 
-use super::{Bytes, DecodeError, Format, Text, Uuid};
+use super::{Bytes, DecodeError, Format, Records, Text, Uuid};
 use crate::limits;
 use bytes::Buf;
 
@@ -174,6 +174,18 @@ impl Reader {
     #[inline]
     pub fn bytes(&mut self) -> Result<Bytes, DecodeError> {
         self.nullable_bytes()?.ok_or(NULL)
+    }
+
+    /// Records: a slice of the frame.
+    #[inline]
+    pub fn records(&mut self) -> Result<Records, DecodeError> {
+        Ok(self.bytes()?.into())
+    }
+
+    /// Records, or null.
+    #[inline]
+    pub fn nullable_records(&mut self) -> Result<Option<Records>, DecodeError> {
+        Ok(self.nullable_bytes()?.map(Records::from))
     }
 
     /// Bytes with an int16 length in every format, or null: the client id.

@@ -4,7 +4,7 @@
 //! travel from the log to the socket without a copy. Writing can't fail: lengths of our own values fit by construction, and a string
 //! that would not (an error message that quotes a client) is cut.
 
-use super::{Bytes, Format, Text, Uuid};
+use super::{Bytes, Format, Records, Text, Uuid};
 use bytes::{BufMut, BytesMut};
 
 /// Kafka writes the length of a string as int16 and refuses longer ones in flexible versions too.
@@ -148,17 +148,34 @@ impl Writer {
         }
     }
 
-    /// Bytes or records.
+    /// Bytes.
     pub fn bytes(&mut self, value: &Bytes) {
         self.length(Some(value.len()));
         self.slice(value);
     }
 
-    /// Bytes or records, or null.
+    /// Bytes, or null.
     #[inline]
     pub fn nullable_bytes(&mut self, value: Option<&Bytes>) {
         match value {
             Some(value) => self.bytes(value),
+            None => self.length(None),
+        }
+    }
+
+    /// Records, each slice of theirs as it is.
+    pub fn records(&mut self, value: &Records) {
+        self.length(Some(value.len()));
+        for slice in value.slices() {
+            self.slice(slice);
+        }
+    }
+
+    /// Records, or null.
+    #[inline]
+    pub fn nullable_records(&mut self, value: Option<&Records>) {
+        match value {
+            Some(value) => self.records(value),
             None => self.length(None),
         }
     }

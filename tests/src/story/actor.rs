@@ -191,7 +191,7 @@ impl Actor {
             "all" => -1,
             other => other.parse().map_err(|_| format!("acks={other}"))?,
         };
-        let data = produce::request::PartitionData { index: partition, records: Some(batch.build().freeze()) };
+        let data = produce::request::PartitionData { index: partition, records: Some(batch.build().freeze().into()) };
         let data = produce::request::TopicData { name: topic.as_str().into(), partition_data: vec![data], ..Default::default() };
         let timeout_ms = command.number("timeout", 5_000)?;
         let request = produce::ProduceRequest { transactional_id: None, acks, timeout_ms, topic_data: vec![data] };
@@ -275,7 +275,7 @@ impl Actor {
             let hint = hint(partition.current_leader.leader_id, partition.current_leader.leader_epoch);
             return Ok(vec![format!("broker {at} answers: {}{hint}", error_name(partition.error_code))]);
         }
-        let mut lines = records(partition.records.as_deref().unwrap_or_default())?;
+        let mut lines = records(&partition.records.clone().unwrap_or_default().into_bytes())?;
         lines.push(format!("high watermark {}", partition.high_watermark));
         Ok(lines)
     }
