@@ -2,6 +2,7 @@
 //!
 //! Data goes to standard output, sentences to standard error. Exit codes: 0 done, 1 failed, 2 the command line makes no sense.
 
+mod bench;
 mod cluster;
 mod consume;
 pub mod log;
@@ -41,6 +42,9 @@ pub enum Command {
     /// Look at the cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Measure brokers, and what this machine bears at all.
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Look into data folders.
     #[command(subcommand)]
     Log(log::LogCommand),
@@ -54,6 +58,7 @@ impl Command {
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
             Command::Cluster(command) => command.run(),
+            Command::Bench(command) => command.run(),
             Command::Log(command) => return log::run(&command),
         };
         match outcome {

@@ -115,6 +115,12 @@ impl Client {
         Ok(described.partitions)
     }
 
+    /// Where a broker is reached.
+    pub fn address(&self, broker: i32) -> Result<String, Failure> {
+        let unknown = || Failure::Told { code: ErrorCode::BrokerNotAvailable, message: None, about: format!("broker {broker}") };
+        self.brokers.get(&broker).cloned().ok_or_else(unknown)
+    }
+
     fn with_link<T>(&mut self, target: Target, mut talk: impl FnMut(&mut Link) -> Result<T, Failure>) -> Result<T, Failure> {
         let mut failure = Failure::Nonsense("no bootstrap address is given".to_owned());
         for address in self.addresses(target)? {
@@ -147,8 +153,7 @@ impl Client {
             if !self.brokers.contains_key(&id) {
                 self.metadata(Some(&[]))?;
             }
-            let unknown = || Failure::Told { code: ErrorCode::BrokerNotAvailable, message: None, about: format!("broker {id}") };
-            return Ok(vec![self.brokers.get(&id).cloned().ok_or_else(unknown)?]);
+            return Ok(vec![self.address(id)?]);
         }
         let connected = self.links.keys().cloned();
         let mut addresses: Vec<String> = connected.chain(self.bootstrap.iter().cloned()).collect();
