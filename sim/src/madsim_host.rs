@@ -6,6 +6,9 @@
 //!
 //! Each run has a fresh thread: std's hash keys are per thread. Source: madsim 0.2.34, `simulation.md` section 1.
 
+mod broker;
+mod client;
+mod cluster;
 mod disk;
 mod io;
 mod world;

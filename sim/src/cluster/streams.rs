@@ -1,0 +1,234 @@
+//! Connections of clients: byte streams that are whole or cut, with the real framing at the broker's end.
+
+use super::event::Event;
+use super::{Cluster, Happening, contiguous, n64};
+use crate::check::promises::{self, Note};
+use crate::dice::{Stream, draw};
+use crate::disk::SimDisk;
+use crate::network::End;
+use crate::panics::catch;
+use crate::report::FailureKind;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use ottla_core::ids::ConnectionId;
+use ottla_core::input::Input;
+use ottla_net::Connection;
+use std::collections::VecDeque;
+
+/// A connection of a client to one life of a broker.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) client: usize,
+    pub(super) node: usize,
+    pub(super) life: u64,
+    pub(super) connection: Connection,
+    /// What the client asked, in order, until it is answered.
+    pub(super) notes: VecDeque<Note>,
+    pub(super) to_client: BytesMut,
+    pub(super) is_open_at_client: bool,
+    pub(super) is_open_at_broker: bool,
+}
+
+impl Cluster {
+    /// Opens a connection; it may turn out that nobody is there.
+    pub(crate) fn connect(&mut self, client: usize, node: usize) -> ConnectionId {
+        self.next_connection += 1;
+        let connection = ConnectionId(self.next_connection);
+        let life = self.nodes[node].life;
+        let is_up = self.nodes[node].broker.is_some();
+        self.links.insert(
+            connection,
+            Link {
+                client,
+                node,
+                life,
+                connection: Connection::new(),
+                notes: VecDeque::new(),
+                to_client: BytesMut::new(),
+                is_open_at_client: true,
+                is_open_at_broker: is_up,
+            },
+        );
+        if is_up {
+            self.input(node, Input::Opened { connection }, 44, &connection.0.to_le_bytes());
+        } else {
+            self.close_at_client(connection);
+        }
+        connection
+    }
+
+    /// Sends one request frame, without its size. `note` says what a truthful answer may promise.
+    pub(crate) fn send(&mut self, connection: ConnectionId, frame: &[u8], note: Note) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        if !link.is_open_at_client {
+            return;
+        }
+        link.notes.push_back(note);
+        let mut bytes = BytesMut::with_capacity(frame.len() + 4);
+        bytes.put_u32(u32::try_from(frame.len()).expect("small"));
+        bytes.put_slice(frame);
+        let (client, node) = (link.client, link.node);
+        if let Some(at) = self.net.send_stream(self.now, End::Client(client), End::Broker(node)) {
+            self.schedule(at, Event::ToBroker { connection, bytes: bytes.freeze() });
+        } else {
+            self.break_stream(connection);
+        }
+    }
+
+    /// The client closes its connection.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        link.is_open_at_client = false;
+        let (client, node) = (link.client, link.node);
+        let at = self.net.send_stream(self.now, End::Client(client), End::Broker(node));
+        self.schedule(at.unwrap_or(self.now + 5_000_000), Event::CloseBroker { connection });
+    }
+
+    /// The next reply to a client is lost with its connection.
+    pub(crate) fn drop_next_reply(&mut self, client: usize) {
+        self.drop_reply[client] = true;
+    }
+
+    /// A stream through a cut delivers nothing more: TCP would retry for minutes, both sides find out on their own.
+    pub(super) fn break_stream(&mut self, connection: ConnectionId) {
+        let mut dice = draw(self.seed, Stream::Net, &[connection.0, self.now, 5]);
+        let (soon, late) = (dice.log_between(1_000, 3_000_000), dice.log_between(1_000, 3_000_000));
+        self.schedule(self.now + soon, Event::CloseClient { connection });
+        self.schedule(self.now + late, Event::CloseBroker { connection });
+    }
+
+    pub(super) fn bytes_to_broker(&mut self, connection: ConnectionId, bytes: &[u8]) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        let node = link.node;
+        if self.nodes[node].life != link.life || self.nodes[node].broker.is_none() || !link.is_open_at_broker {
+            return;
+        }
+        if self.net.is_cut(End::Client(link.client), End::Broker(node), self.now) {
+            self.break_stream(connection);
+            return;
+        }
+        link.connection.space().put_slice(bytes);
+        loop {
+            let Some(link) = self.links.get_mut(&connection) else { return };
+            let taken = catch(|| link.connection.next_request());
+            match taken {
+                Ok(Ok(Some((number, request)))) => {
+                    let input = Input::Request { connection, number, request };
+                    self.input(node, input, 45, bytes);
+                }
+                Ok(Ok(None)) => break,
+                Ok(Err(fault)) => {
+                    self.fail(
+                        FailureKind::Safety,
+                        "decode",
+                        format!("A well-formed request is taken, but broker {node} said: {}.", fault.reason()),
+                    );
+                    return;
+                }
+                Err(what) => {
+                    self.fail(FailureKind::Safety, "panic", format!("Broker {node} panicked while decoding a request: {what}."));
+                    return;
+                }
+            }
+        }
+    }
+
+    pub(super) fn reply(
+        &mut self,
+        node: usize,
+        connection: ConnectionId,
+        number: ottla_core::ids::RequestNumber,
+        frame: Option<Vec<Bytes>>,
+    ) {
+        self.trace.event(self.now, n64(node), 63);
+        self.trace.number(connection.0 ^ (number.0 << 32));
+        for part in frame.iter().flatten() {
+            self.trace.bytes(part);
+        }
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        if link.life != self.nodes[node].life {
+            return;
+        }
+        let note = usize::try_from(number.0).ok().and_then(|at| link.notes.get(at)).cloned();
+        if let (Some(note @ Note::ProduceAll { .. }), Some(frame)) = (note, frame.as_ref()) {
+            let whole = contiguous(frame.clone());
+            let disks: Vec<&SimDisk> = self.nodes.iter().map(|n| &n.disk).collect();
+            let verdict = promises::check_reply(&self.watch, node, &disks, &note, whole);
+            self.judge(verdict);
+        }
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        if !link.is_open_at_broker {
+            return;
+        }
+        let result = catch(|| link.connection.reply(number, frame));
+        if let Err(what) = result {
+            self.fail(FailureKind::Safety, "panic", format!("Broker {node} answered a request twice or never asked: {what}."));
+            return;
+        }
+        self.flush(connection);
+    }
+
+    /// Sends what may leave a connection.
+    pub(super) fn flush(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        let mut bytes = BytesMut::new();
+        while link.connection.has_writes() {
+            for slice in link.connection.take_writes() {
+                bytes.put_slice(&slice);
+            }
+        }
+        let is_over = link.connection.finished().is_some();
+        let (client, node) = (link.client, link.node);
+        if !bytes.is_empty() {
+            if std::mem::replace(&mut self.drop_reply[client], false) {
+                self.schedule(self.now + 100, Event::CloseClient { connection });
+                self.schedule(self.now + 100, Event::CloseBroker { connection });
+                return;
+            }
+            if let Some(at) = self.net.send_stream(self.now, End::Broker(node), End::Client(client)) {
+                self.schedule(at, Event::ToClient { connection, bytes: bytes.freeze() });
+            } else {
+                self.break_stream(connection);
+            }
+        }
+        if is_over {
+            self.close_at_client(connection);
+            self.schedule(self.now, Event::CloseBroker { connection });
+        }
+    }
+
+    pub(super) fn bytes_to_client(&mut self, connection: ConnectionId, bytes: &[u8]) -> Option<Happening> {
+        let link = self.links.get_mut(&connection)?;
+        if !link.is_open_at_client {
+            return None;
+        }
+        if self.net.is_cut(End::Broker(link.node), End::Client(link.client), self.now) {
+            self.break_stream(connection);
+            return None;
+        }
+        link.to_client.put_slice(bytes);
+        if link.to_client.len() < 4 {
+            return None;
+        }
+        let size = usize::try_from(u32::from_be_bytes(link.to_client[..4].try_into().expect("four bytes"))).expect("small");
+        if link.to_client.len() < 4 + size {
+            return None;
+        }
+        link.to_client.advance(4);
+        let frame = link.to_client.split_to(size).freeze();
+        let client = link.client;
+        if !link.to_client.is_empty() {
+            self.schedule(self.now, Event::ToClient { connection, bytes: Bytes::new() });
+        }
+        Some(Happening::Reply { client, connection, frame })
+    }
+
+    pub(super) fn close_at_client(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        link.is_open_at_broker = false;
+        let (client, node) = (link.client, link.node);
+        let at = self.net.send_stream(self.now, End::Broker(node), End::Client(client));
+        let mut dice = draw(self.seed, Stream::Net, &[connection.0, self.now, 6]);
+        let at = at.unwrap_or(self.now + dice.log_between(10_000, 3_000_000));
+        self.schedule(at, Event::CloseClient { connection });
+    }
+}

@@ -1,0 +1,108 @@
+//! What the disk promises, and that it promises no more.
+
+use super::{CrashKind, DiskSettings, SimDisk};
+use bytes::Bytes;
+use ottla_core::disk::{DiskAction, DiskOp, DiskStage, FileName};
+use ottla_core::ids::DiskId;
+
+fn append(id: u64, file: u32, position: u64, size: usize) -> DiskOp {
+    let data = vec![Bytes::from(vec![u8::try_from(id % 250 + 1).expect("below 256"); size])];
+    DiskOp { id: DiskId(id), action: DiskAction::Append { file: FileName::Meta(file), position, data } }
+}
+
+fn run(disk: &mut SimDisk, op: DiskOp, durable: bool) {
+    let id = op.id;
+    let events = disk.submit(0, op);
+    assert_eq!(events.len(), 2);
+    assert!(events[0].at <= events[1].at);
+    disk.advance(id, true).expect("in order").expect("the disk works");
+    if durable {
+        disk.advance(id, false).expect("in order").expect("the disk works");
+    }
+}
+
+#[test]
+fn what_was_synced_survives_every_power_cut() {
+    let (mut torn, mut lost, mut all) = (0, 0, 0);
+    for seed in 0..500 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 700), true);
+        run(&mut disk, append(2, 0, 700, 1500), false);
+        run(&mut disk, append(3, 0, 2200, 900), false);
+        disk.crash(CrashKind::PowerCut, 5);
+        let (data, _) = disk.content(FileName::Meta(0)).expect("its name was synced");
+        assert!(data.len() >= 700 && data[..700].iter().all(|b| *b == 2), "seed {seed}");
+        let tail = &data[700..];
+        if tail.is_empty() {
+            lost += 1;
+        } else if tail.iter().all(|b| *b != 0) && tail.len() == 2400 {
+            all += 1;
+        } else {
+            torn += 1;
+        }
+    }
+    assert!(torn > 50 && lost > 50 && all > 20, "torn {torn} lost {lost} all {all}");
+}
+
+#[test]
+fn a_later_write_may_survive_an_earlier_one() {
+    let found = (0..200).any(|seed| {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 512), true);
+        run(&mut disk, append(2, 0, 512, 512), false);
+        run(&mut disk, append(3, 0, 1024, 512), false);
+        disk.crash(CrashKind::PowerCut, 5);
+        let (data, _) = disk.content(FileName::Meta(0)).expect("its name was synced");
+        data.len() == 1536 && data[512..1024].iter().all(|b| *b == 0) && data[1024] == 4
+    });
+    assert!(found);
+}
+
+#[test]
+fn a_kill_keeps_the_page_cache() {
+    for seed in 0..50 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 700), false);
+        disk.crash(CrashKind::Kill, 5);
+        assert_eq!(disk.start().files, vec![(FileName::Meta(0), 700)]);
+    }
+}
+
+#[test]
+fn a_file_never_synced_may_vanish_and_may_stay() {
+    let mut seen = [false; 2];
+    for seed in 0..100 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 3, 0, 10), false);
+        disk.crash(CrashKind::PowerCut, 5);
+        seen[usize::from(disk.content(FileName::Meta(3)).is_some())] = true;
+    }
+    assert_eq!(seen, [true, true]);
+}
+
+#[test]
+fn a_failed_sync_is_reported_once_and_stops_the_disk() {
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    disk.submit(0, append(1, 0, 0, 10));
+    disk.submit(0, append(2, 0, 10, 10));
+    disk.fail_next_sync();
+    disk.advance(DiskId(1), true).expect("legal").expect("written");
+    let (done, _) = disk.advance(DiskId(1), false).expect("legal").expect("told once");
+    assert!(matches!(done.stage, DiskStage::Failed(_)));
+    assert_eq!(disk.advance(DiskId(2), true), Ok(None));
+    assert!(disk.submit(0, append(3, 0, 20, 10)).is_empty());
+}
+
+#[test]
+fn an_append_that_did_not_wait_is_caught() {
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    disk.submit(0, append(1, 0, 5, 10));
+    let what = disk.advance(DiskId(1), true).expect_err("there are no five bytes");
+    assert!(what.contains("at 5"), "{what}");
+}
