@@ -9,10 +9,6 @@ pub const LINES_MAX: usize = 700;
 /// Files that may be longer, each with the reason.
 pub const LONGER_FILES: &[(&str, &str)] = &[
     (
-        "core/src/raft/group.rs",
-        "one visit of a group is one order of steps around raft's ready; parts of it would share all of its state",
-    ),
-    (
         "sim/src/cluster.rs",
         "the event heap: every event touches brokers, disks, clocks and links, and their order is the file's subject",
     ),
