@@ -18,6 +18,11 @@ mod serve;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+/// A broker allocates and frees frames all the time: the system's allocator took a quarter of the CPU time of small requests and gives
+/// large blocks back to the kernel, which then clears them again for the next frame.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A Kafka-compatible event log whose brokers replicate every partition with Raft.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
