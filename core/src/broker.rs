@@ -11,6 +11,8 @@
 //! 6. again from 3 while there is something to do, at most [`ROUND_PASSES_MAX`] times.
 
 pub(crate) mod admin;
+#[cfg(test)]
+mod admin_tests;
 mod config;
 mod events;
 pub(crate) mod held;

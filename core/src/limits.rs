@@ -41,6 +41,12 @@ pub const BATCHES_PER_PRODUCER: usize = 5;
 /// Producers remembered of each partition, about 300 bytes each. At the bound those that were silent longest are forgotten, as if they
 /// had been silent for `producer.id.expiration.ms`.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 16_384;
+/// Settings that one resource may have at run time; Kafka knows 340 of a broker. More: INVALID_CONFIG.
+pub const CONFIG_KEYS_MAX: usize = 1000;
+/// Bytes of a setting's name or value, as many as a string of the older versions may have. More: INVALID_CONFIG.
+pub const CONFIG_VALUE_BYTES_MAX: usize = 32_767;
+/// Brokers, groups and client metrics subscriptions with settings of their own. More: POLICY_VIOLATION.
+pub const CONFIG_RESOURCES_MAX: usize = 10_000;
 /// Deleted topics the controller remembers, so that a repeated DeleteTopics finds its own work. The oldest is forgotten.
 pub const DELETED_TOPICS_REMEMBERED: usize = 256;
 /// Admin requests of one broker's clients that wait for the controller. At the bound a further one is answered REQUEST_TIMED_OUT.

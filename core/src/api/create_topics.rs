@@ -5,7 +5,7 @@
 //!
 //! Source: KIP-525 (settings in the answer); golden `create-*`, README 30 and 32.
 
-use crate::config::{BrokerSettings, TOPIC_SETTINGS, resource_value};
+use crate::config::{BrokerLayers, Source, TOPIC_SETTINGS, resource_value};
 use crate::controller::{ControllerRequest, ControllerResponse, CreatedTopic, NewTopic, Refusal};
 use crate::ids::BrokerId;
 use crate::protocol::messages::create_topics::response::{Configs, Topics};
@@ -35,27 +35,29 @@ pub fn plan(request: &CreateTopicsRequest) -> ControllerRequest {
 
 /// What the client is told.
 #[must_use]
-pub fn respond(request: &CreateTopicsRequest, response: ControllerResponse, settings: &BrokerSettings) -> CreateTopicsResponse {
+pub fn respond(request: &CreateTopicsRequest, response: ControllerResponse, layers: BrokerLayers<'_>) -> CreateTopicsResponse {
+    let failure = response.failure();
     let topics = match response {
         ControllerResponse::CreateTopics(creations) => creations
             .into_iter()
             .map(|creation| match creation.result {
-                Ok(created) => succeeded(&creation.name, &created, settings),
+                Ok(created) => succeeded(&creation.name, &created, layers),
                 Err(refusal) => failed(&creation.name, &refusal),
             })
             .collect(),
-        ControllerResponse::Failed(code) => all_failed(request, code),
-        ControllerResponse::DeleteTopics(_) | ControllerResponse::ProducerId(_) => {
-            all_failed(request, ErrorCode::UnknownServerError)
-        }
+        ControllerResponse::DeleteTopics(_)
+        | ControllerResponse::AlterConfigs(_)
+        | ControllerResponse::CreatePartitions(_)
+        | ControllerResponse::ProducerId(_)
+        | ControllerResponse::Failed(_) => all_failed(request, failure),
     };
     CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
 }
 
-fn succeeded(name: &str, created: &CreatedTopic, settings: &BrokerSettings) -> Topics {
+fn succeeded(name: &str, created: &CreatedTopic, layers: BrokerLayers<'_>) -> Topics {
     let overrides = created.configs.iter().cloned().collect();
     let describe = |setting: &crate::config::Setting| {
-        let effective = resource_value(setting, &overrides, &settings.given);
+        let effective = resource_value(setting, &overrides, Source::Topic, layers);
         Configs {
             name: setting.name.into(),
             value: effective.value.map(Text::from),
@@ -101,6 +103,7 @@ fn all_failed(request: &CreateTopicsRequest, code: ErrorCode) -> Vec<Topics> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Values;
     use crate::controller::TopicCreation;
     use crate::ids::TopicId;
     use crate::protocol::messages::create_topics::request;
@@ -114,7 +117,7 @@ mod tests {
         let configs = vec![("retention.ms".to_string(), "1000".to_string())];
         let created = CreatedTopic { id: TopicId(5), partitions: 2, replication_factor: 1, configs };
         let response = ControllerResponse::CreateTopics(vec![TopicCreation { name: "a".into(), result: Ok(created) }]);
-        let answer = respond(&CreateTopicsRequest::default(), response, &BrokerSettings::default());
+        let answer = respond(&CreateTopicsRequest::default(), response, BrokerLayers::of_file(&Values::new()));
         let topic = &answer.topics[0];
         assert_eq!((topic.error_code, topic.num_partitions, topic.replication_factor, &topic.error_message), (0, 2, 1, &None));
         let configs = topic.configs.as_ref().expect("told");
@@ -127,7 +130,8 @@ mod tests {
     #[test]
     fn a_failure_stands_for_every_distinct_topic() {
         let request = CreateTopicsRequest { topics: vec![asked("a"), asked("b"), asked("a")], ..CreateTopicsRequest::default() };
-        let answer = respond(&request, ControllerResponse::Failed(ErrorCode::RequestTimedOut), &BrokerSettings::default());
+        let answer =
+            respond(&request, ControllerResponse::Failed(ErrorCode::RequestTimedOut), BrokerLayers::of_file(&Values::new()));
         let got: Vec<_> = answer.topics.iter().map(|t| (t.name.as_str(), t.error_code, t.num_partitions)).collect();
         assert_eq!(got, [("a", 7, -1), ("b", 7, -1)]);
     }

@@ -19,12 +19,14 @@ pub fn plan(request: &DeleteTopicsRequest, version: i16) -> ControllerRequest {
 /// What the client is told.
 #[must_use]
 pub fn respond(request: &DeleteTopicsRequest, response: ControllerResponse, version: i16) -> DeleteTopicsResponse {
+    let failure = response.failure();
     let responses = match response {
         ControllerResponse::DeleteTopics(deletions) => deletions.into_iter().map(describe).collect(),
-        ControllerResponse::Failed(code) => all_failed(request, version, code),
-        ControllerResponse::CreateTopics(_) | ControllerResponse::ProducerId(_) => {
-            all_failed(request, version, ErrorCode::UnknownServerError)
-        }
+        ControllerResponse::CreateTopics(_)
+        | ControllerResponse::AlterConfigs(_)
+        | ControllerResponse::CreatePartitions(_)
+        | ControllerResponse::ProducerId(_)
+        | ControllerResponse::Failed(_) => all_failed(request, version, failure),
     };
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
 }

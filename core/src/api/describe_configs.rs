@@ -1,28 +1,27 @@
 //! DescribeConfigs: settings of topics and of this broker with their origin, from the table of [`crate::config`].
 //!
-//! Groups, client metrics and loggers are described as Kafka would describe them untouched, because tools ask; nothing of them can be
-//! set here. A setting that this broker does not act upon says so in its documentation.
+//! Loggers are described as none, because this broker has none. A setting that this broker does not act upon says so in its
+//! documentation; one that nobody knows but was set all the same is shown without its value, because it might be a secret.
 //!
 //! Source: Kafka `ConfigHelper`, KIP-226 (synonyms), KIP-569 (types, documentation); golden `configs-*`, README 28, 29, 32.
 
 use crate::config::{
-    BROKER_SETTINGS, BrokerSettings, CLIENT_METRICS_SETTINGS, Effective, GROUP_SETTINGS, Setting, TOPIC_SETTINGS, broker_value,
-    resource_value,
+    BROKER_SETTINGS, BrokerLayers, CLIENT_METRICS_SETTINGS, Effective, GROUP_SETTINGS, Setting, Source, Synonym, TOPIC_SETTINGS,
+    Values, broker_setting, broker_value, cluster_values, resource_value,
 };
-use crate::controller::{ClusterState, check_topic_name};
+use crate::controller::{ClusterState, ConfigResource, check_topic_name};
 use crate::ids::BrokerId;
 use crate::protocol::messages::describe_configs::request::Resources;
 use crate::protocol::messages::describe_configs::response::{Configs, Results, Synonyms};
 use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
 use crate::protocol::{ErrorCode, Text};
-use std::collections::BTreeMap;
 
 /// Resource types on the wire.
-const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
-const CLIENT_METRICS: i8 = 16;
-const GROUP: i8 = 32;
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 /// Told for settings without a sentence of their own.
 const WITHOUT_EFFECT: &str = "Known to Kafka; without effect here.";
@@ -37,8 +36,8 @@ pub struct Known<'a> {
     pub broker: BrokerId,
     /// Topics and brokers.
     pub cluster: &'a ClusterState,
-    /// This broker's settings.
-    pub settings: &'a BrokerSettings,
+    /// What stands behind this broker's settings.
+    pub layers: BrokerLayers<'a>,
 }
 
 /// Answers a request.
@@ -64,37 +63,63 @@ type Described = Result<Vec<Configs>, (ErrorCode, String)>;
 
 fn describe(known: &Known<'_>, request: &DescribeConfigsRequest, resource: &Resources) -> Described {
     let name = resource.resource_name.as_str();
-    let given = &known.settings.given;
-    let none = BTreeMap::new();
-    let all_of = |settings: &[Setting], value: &dyn Fn(&Setting) -> Effective| {
-        let is_asked = |setting: &&Setting| match resource.configuration_keys.as_deref() {
-            None | Some([]) => true,
-            Some(keys) => keys.iter().any(|key| *key == *setting.name),
-        };
-        settings.iter().filter(is_asked).map(|setting| entry(request, setting, value(setting))).collect()
+    let layers = known.layers;
+    let is_asked = |name: &str| match resource.configuration_keys.as_deref() {
+        None | Some([]) => true,
+        Some(keys) => keys.iter().any(|key| *key == *name),
+    };
+    let all_of = |settings: &[Setting], value: &dyn Fn(&Setting) -> Effective| -> Vec<Configs> {
+        let asked = settings.iter().filter(|setting| is_asked(setting.name));
+        asked.map(|setting| entry(request, setting, value(setting))).collect()
+    };
+    let unknown_of = |values: &Values, source: Source| -> Vec<Configs> {
+        let unknown = values.keys().filter(|name| broker_setting(name).is_none() && is_asked(name));
+        unknown.map(|name| unknown_entry(request, name, source)).collect()
     };
     match resource.resource_type {
         TOPIC => {
             check_topic_name(name).map_err(|message| (ErrorCode::InvalidTopicException, message))?;
             let topic = known.cluster.topic(name).ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))?;
-            Ok(all_of(&TOPIC_SETTINGS, &|setting| resource_value(setting, &topic.configs, given)))
+            Ok(all_of(&TOPIC_SETTINGS, &|setting| resource_value(setting, &topic.configs, Source::Topic, layers)))
         }
-        // Defaults for all brokers that were set at run time: there are none.
-        BROKER if name.is_empty() => Ok(Vec::new()),
+        BROKER if name.is_empty() => {
+            let values = cluster_values(layers);
+            let set = values.iter().filter_map(|(name, value)| Some((broker_setting(name)?, value)));
+            let described = set.filter(|(setting, _)| is_asked(setting.name)).map(|(setting, value)| {
+                let synonyms =
+                    vec![Synonym { name: setting.name.to_string(), value: value.clone(), source: Source::ClusterDefault }];
+                let shown = Some(value.clone()).filter(|_| !setting.is_sensitive());
+                entry(request, setting, Effective { value: shown, source: Source::ClusterDefault, synonyms })
+            });
+            let mut configs: Vec<Configs> = described.collect();
+            configs.extend(unknown_of(layers.cluster, Source::ClusterDefault));
+            Ok(configs)
+        }
         BROKER => {
             check_broker(known.broker, name, "expected {} or empty string, but")?;
-            let given = with_facts(known);
-            let value = |setting: &Setting| broker_value(setting.name, &given).expect("it is in the table");
-            Ok(all_of(&BROKER_SETTINGS, &value))
+            let file = with_facts(known);
+            let layers = BrokerLayers { file: &file, ..layers };
+            let value = |setting: &Setting| broker_value(setting.name, layers).expect("it is in the table");
+            let mut configs = all_of(&BROKER_SETTINGS, &value);
+            configs.extend(unknown_of(layers.own, Source::DynamicBroker));
+            let shadowed: Values = layers.cluster.iter().filter(|(name, _)| !layers.own.contains_key(*name)).map(owned).collect();
+            configs.extend(unknown_of(&shadowed, Source::ClusterDefault));
+            Ok(configs)
         }
         BROKER_LOGGER if name.is_empty() => Err((ErrorCode::InvalidRequest, "Broker id must not be empty".into())),
         BROKER_LOGGER => check_broker(known.broker, name, "expected {} but").map(|()| Vec::new()),
         CLIENT_METRICS if name.is_empty() => {
             Err((ErrorCode::InvalidRequest, "Client metrics subscription name must not be empty".into()))
         }
-        CLIENT_METRICS => Ok(all_of(&CLIENT_METRICS_SETTINGS, &|setting| resource_value(setting, &none, given))),
+        CLIENT_METRICS => {
+            let own = known.cluster.configs(&ConfigResource::ClientMetrics(name.to_string()));
+            Ok(all_of(&CLIENT_METRICS_SETTINGS, &|setting| resource_value(setting, own, Source::ClientMetrics, layers)))
+        }
         GROUP if name.is_empty() => Err((ErrorCode::InvalidRequest, "Group name must not be empty".into())),
-        GROUP => Ok(all_of(&GROUP_SETTINGS, &|setting| resource_value(setting, &none, given))),
+        GROUP => {
+            let own = known.cluster.configs(&ConfigResource::Group(name.to_string()));
+            Ok(all_of(&GROUP_SETTINGS, &|setting| resource_value(setting, own, Source::Group, layers)))
+        }
         _ => Err((ErrorCode::InvalidRequest, MALFORMED.into())),
     }
 }
@@ -111,8 +136,8 @@ fn check_broker(broker: BrokerId, name: &str, expected: &str) -> Result<(), (Err
 }
 
 /// What the operator gave, and what follows from how this broker was started.
-fn with_facts(known: &Known<'_>) -> BTreeMap<String, String> {
-    let mut given = known.settings.given.clone();
+fn with_facts(known: &Known<'_>) -> Values {
+    let mut given = known.layers.file.clone();
     let id = known.broker.to_string();
     let mut fact = |name: &str, value: String| {
         given.entry(name.to_string()).or_insert(value);
@@ -125,6 +150,25 @@ fn with_facts(known: &Known<'_>) -> BTreeMap<String, String> {
         fact("advertised.listeners", format!("PLAINTEXT://{}:{}", broker.registration.host, broker.registration.port));
     }
     given
+}
+
+fn owned((name, value): (&String, &String)) -> (String, String) {
+    (name.clone(), value.clone())
+}
+
+/// A setting that is in no table; Kafka's type for it is 0 and it counts as a secret.
+fn unknown_entry(request: &DescribeConfigsRequest, name: &str, source: Source) -> Configs {
+    let synonym = Synonyms { name: name.into(), value: None, source: source.code() };
+    Configs {
+        name: name.into(),
+        value: None,
+        read_only: true,
+        config_source: source.code(),
+        is_sensitive: true,
+        synonyms: if request.include_synonyms { vec![synonym] } else { Vec::new() },
+        config_type: 0,
+        documentation: request.include_documentation.then(|| WITHOUT_EFFECT.into()),
+    }
 }
 
 fn entry(request: &DescribeConfigsRequest, setting: &Setting, effective: Effective) -> Configs {
@@ -153,13 +197,22 @@ mod tests {
     use crate::controller::{Command, NewPartition, RequestId};
     use crate::ids::{GroupId, TopicId};
 
+    fn set(resource: ConfigResource, pairs: &[(&str, &str)]) -> Command {
+        let configs = pairs.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect();
+        Command::SetConfigs { resource, configs }
+    }
+
     fn ask(kind: i8, name: &str, keys: Option<&[&str]>) -> Results {
+        ask_after(&[], kind, name, keys)
+    }
+
+    fn ask_after(commands: &[Command], kind: i8, name: &str, keys: Option<&[&str]>) -> Results {
         let partitions = vec![NewPartition { group: GroupId(1), replicas: vec![BrokerId(1)] }];
         let configs = vec![("retention.ms".to_string(), "60000".to_string())];
         let topic = Command::CreateTopic { name: "cf".into(), id: TopicId(1), configs, partitions, origin: RequestId::default() };
-        let cluster = state_of(&[Command::RegisterBroker(registration(1)), topic]);
-        let settings = BrokerSettings::default();
-        let known = Known { broker: BrokerId(1), cluster: &cluster, settings: &settings };
+        let cluster = state_of(&[&[Command::RegisterBroker(registration(1)), topic], commands].concat());
+        let file = Values::new();
+        let known = Known { broker: BrokerId(1), cluster: &cluster, layers: cluster.broker_layers(BrokerId(1), &file) };
         let resource = Resources {
             resource_type: kind,
             resource_name: name.into(),
@@ -216,7 +269,6 @@ mod tests {
     #[test]
     fn configs_broker() {
         assert_eq!(ask(4, "1", None).configs.len(), 340);
-        assert_eq!(ask(4, "", None).configs.len(), 0);
         let got = ask(4, "1", Some(&["log.retention.ms", "node.id", "message.max.bytes"]));
         let shown: Vec<_> =
             got.configs.iter().map(|c| (c.name.as_str(), c.value.as_deref(), c.config_source, c.read_only)).collect();
@@ -228,6 +280,54 @@ mod tests {
                 ("log.retention.ms", None, 5, false)
             ]
         );
+    }
+
+    /// `name value@source type; name=value@source ...` of each entry.
+    fn shown(results: Results) -> Vec<String> {
+        let text = |value: &Option<Text>| value.as_deref().unwrap_or("null").to_string();
+        let one = |c: Configs| {
+            let synonyms: Vec<String> =
+                c.synonyms.iter().map(|s| format!("{}={}@{}", s.name, text(&s.value), s.source)).collect();
+            format!("{} {}@{} {}; {}", c.name, text(&c.value), c.config_source, c.config_type, synonyms.join(" "))
+        };
+        results.configs.into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn configs_set_at_run_time() {
+        let commands = [
+            set(ConfigResource::Broker(BrokerId(1)), &[("message.max.bytes", "3000000"), ("no.such.key", "5")]),
+            set(ConfigResource::Broker(BrokerId(2)), &[("message.max.bytes", "9")]),
+            set(ConfigResource::AllBrokers, &[("message.max.bytes", "2000000"), ("no.such.key2", "7")]),
+            set(ConfigResource::Group("g".into()), &[("consumer.session.timeout.ms", "46000")]),
+            set(ConfigResource::ClientMetrics("cm".into()), &[("interval.ms", "1000")]),
+        ];
+        let ask = |kind, name, keys: &[&str]| shown(ask_after(&commands, kind, name, Some(keys)));
+        let layers = "message.max.bytes=3000000@2 message.max.bytes=2000000@3 message.max.bytes=1048588@5";
+        assert_eq!(ask(2, "cf", &["max.message.bytes"]), [format!("max.message.bytes 3000000@2 3; {layers}")]);
+        assert_eq!(
+            ask(4, "1", &["message.max.bytes", "no.such.key", "no.such.key2"]),
+            [
+                format!("message.max.bytes 3000000@2 3; {layers}"),
+                "no.such.key null@2 0; no.such.key=null@2".to_string(),
+                "no.such.key2 null@3 0; no.such.key2=null@3".to_string()
+            ]
+        );
+        assert_eq!(
+            ask(4, "", &[]),
+            [
+                "message.max.bytes 2000000@3 3; message.max.bytes=2000000@3",
+                "min.insync.replicas 1@3 3; min.insync.replicas=1@3",
+                "no.such.key2 null@3 0; no.such.key2=null@3"
+            ]
+        );
+        assert_eq!(
+            ask(32, "g", &["consumer.session.timeout.ms"]),
+            [
+                "consumer.session.timeout.ms 46000@8 3; consumer.session.timeout.ms=46000@8 group.consumer.session.timeout.ms=45000@5"
+            ]
+        );
+        assert_eq!(ask(16, "cm", &["interval.ms"]), ["interval.ms 1000@7 3; interval.ms=1000@7"]);
     }
 
     #[test]

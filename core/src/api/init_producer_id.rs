@@ -46,7 +46,10 @@ pub fn respond(response: &ControllerResponse) -> InitProducerIdResponse {
         }
         // Clients try again by themselves on this one, as with a Kafka broker that has no block yet.
         ControllerResponse::Failed(_) => failed(ErrorCode::CoordinatorLoadInProgress),
-        ControllerResponse::CreateTopics(_) | ControllerResponse::DeleteTopics(_) => failed(ErrorCode::UnknownServerError),
+        ControllerResponse::CreateTopics(_)
+        | ControllerResponse::DeleteTopics(_)
+        | ControllerResponse::AlterConfigs(_)
+        | ControllerResponse::CreatePartitions(_) => failed(ErrorCode::UnknownServerError),
     }
 }
 

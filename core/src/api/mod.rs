@@ -6,7 +6,9 @@
 //! A frame that can't be answered closes the connection, as in Kafka; the one exception is an ApiVersions of a version nobody knows
 //! yet, which is answered in version 0 (KIP-511).
 
+pub mod alter_configs;
 pub mod api_versions;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
@@ -28,8 +30,9 @@ use crate::ids::{ConnectionId, RequestNumber};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, PINNED_BATCH_BYTES_MIN, PINNED_FRAME_BYTES_MAX};
 use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
-    api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest, fetch::FetchRequest,
+    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
+    create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
+    describe_configs::DescribeConfigsRequest, fetch::FetchRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
     init_producer_id::InitProducerIdRequest, list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
     offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
 };
@@ -75,6 +78,12 @@ pub enum Ask {
     InitProducerId(InitProducerIdRequest),
     /// DescribeConfigs.
     DescribeConfigs(DescribeConfigsRequest),
+    /// AlterConfigs.
+    AlterConfigs(AlterConfigsRequest),
+    /// CreatePartitions.
+    CreatePartitions(CreatePartitionsRequest),
+    /// IncrementalAlterConfigs.
+    IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
     /// DescribeCluster.
     DescribeCluster(DescribeClusterRequest),
 }
@@ -147,6 +156,11 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::DeleteTopics => Ask::DeleteTopics(DeleteTopicsRequest::decode(&mut reader, version)?),
         Api::InitProducerId => Ask::InitProducerId(InitProducerIdRequest::decode(&mut reader, version)?),
         Api::DescribeConfigs => Ask::DescribeConfigs(DescribeConfigsRequest::decode(&mut reader, version)?),
+        Api::AlterConfigs => Ask::AlterConfigs(AlterConfigsRequest::decode(&mut reader, version)?),
+        Api::CreatePartitions => Ask::CreatePartitions(CreatePartitionsRequest::decode(&mut reader, version)?),
+        Api::IncrementalAlterConfigs => {
+            Ask::IncrementalAlterConfigs(IncrementalAlterConfigsRequest::decode(&mut reader, version)?)
+        }
         Api::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
     };
     Ok(ClientRequest { header, ask })

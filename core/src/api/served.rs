@@ -28,6 +28,12 @@ pub enum Api {
     OffsetForLeaderEpoch,
     /// DescribeConfigs.
     DescribeConfigs,
+    /// AlterConfigs.
+    AlterConfigs,
+    /// CreatePartitions.
+    CreatePartitions,
+    /// IncrementalAlterConfigs.
+    IncrementalAlterConfigs,
     /// DescribeCluster.
     DescribeCluster,
 }
@@ -50,7 +56,7 @@ const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
 }
 
 /// All of them, ascending by key.
-pub const SERVED: [Served; 11] = [
+pub const SERVED: [Served; 14] = [
     Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
     same(Api::Fetch, ApiKey::Fetch, 4, 18),
     same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
@@ -61,6 +67,9 @@ pub const SERVED: [Served; 11] = [
     same(Api::InitProducerId, ApiKey::InitProducerId, 0, 5),
     same(Api::OffsetForLeaderEpoch, ApiKey::OffsetForLeaderEpoch, 2, 4),
     same(Api::DescribeConfigs, ApiKey::DescribeConfigs, 1, 4),
+    same(Api::AlterConfigs, ApiKey::AlterConfigs, 0, 2),
+    same(Api::CreatePartitions, ApiKey::CreatePartitions, 0, 3),
+    same(Api::IncrementalAlterConfigs, ApiKey::IncrementalAlterConfigs, 0, 1),
     same(Api::DescribeCluster, ApiKey::DescribeCluster, 0, 2),
 ];
 

@@ -3,15 +3,17 @@
 use super::Broker;
 use super::parking::Parked;
 use super::work::Work;
+use crate::api::alter_configs::AlterJob;
 use crate::api::{
-    ReplyTo, api_versions, create_topics, delete_topics, describe_cluster, describe_configs, init_producer_id, metadata,
+    ReplyTo, api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs, init_producer_id,
+    metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
 use crate::protocol::messages::{
-    api_versions::ApiVersionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest, init_producer_id::InitProducerIdRequest,
-    metadata::MetadataRequest,
+    api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    init_producer_id::InitProducerIdRequest, metadata::MetadataRequest,
 };
 use crate::time::Now;
 
@@ -23,6 +25,11 @@ const AUTO_CREATE_MS: i32 = 5_000;
 pub(crate) enum AdminJob {
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
+    CreatePartitions(CreatePartitionsRequest),
+    /// AlterConfigs.
+    ReplaceConfigs(AlterJob),
+    /// IncrementalAlterConfigs.
+    EditConfigs(AlterJob),
     InitProducerId(InitProducerIdRequest),
 }
 
@@ -44,6 +51,11 @@ impl Broker {
         let asked = match &job {
             AdminJob::CreateTopics(request) => create_topics::plan(request),
             AdminJob::DeleteTopics(request) => delete_topics::plan(request, reply.version),
+            AdminJob::CreatePartitions(request) => create_partitions::plan(request),
+            AdminJob::ReplaceConfigs(alter) | AdminJob::EditConfigs(alter) => match alter.plan() {
+                Some(asked) => asked,
+                None => return self.answer_admin(reply, job, ControllerResponse::AlterConfigs(Vec::new()), out),
+            },
             AdminJob::InitProducerId(request) => match init_producer_id::plan(request, &self.settings) {
                 Ok(asked) => asked,
                 Err(answer) => return reply.answer(&*answer, out),
@@ -58,8 +70,16 @@ impl Broker {
     pub(crate) fn admin_done(&mut self, token: u64, response: ControllerResponse, out: &mut Outputs) {
         let Some(Parked { reply, work, .. }) = self.parking.take(token) else { return };
         let Work::Admin(job) = work else { unreachable!("request {token} does not wait for the controller") };
+        self.answer_admin(reply, job, response, out);
+    }
+
+    fn answer_admin(&self, reply: ReplyTo, job: AdminJob, response: ControllerResponse, out: &mut Outputs) {
+        let layers = self.local.controller.layers();
         match job {
-            AdminJob::CreateTopics(request) => reply.answer(&create_topics::respond(&request, response, &self.settings), out),
+            AdminJob::CreateTopics(request) => reply.answer(&create_topics::respond(&request, response, layers), out),
+            AdminJob::CreatePartitions(request) => reply.answer(&create_partitions::respond(&request, response), out),
+            AdminJob::ReplaceConfigs(alter) => reply.answer(&alter.respond_replaced(response), out),
+            AdminJob::EditConfigs(alter) => reply.answer(&alter.respond_edited(response), out),
             AdminJob::DeleteTopics(request) => reply.answer(&delete_topics::respond(&request, response, reply.version), out),
             AdminJob::InitProducerId(_) => reply.answer(&init_producer_id::respond(&response), out),
         }
@@ -92,7 +112,7 @@ impl Broker {
         let known = describe_configs::Known {
             broker: self.config.broker,
             cluster: self.local.controller.state(),
-            settings: &self.settings,
+            layers: self.local.controller.layers(),
         };
         reply.answer(&describe_configs::respond(&known, &request), out);
     }

@@ -193,6 +193,18 @@ impl Broker {
                     self.local.leaders.remove(group);
                 }
             }
+            ClusterChange::SettingsChanged { group, settings } => {
+                let Some(partition) = self.local.partitions.get_mut(&group) else { return };
+                let segment_bytes = u64::try_from(settings.segment_bytes).unwrap_or(u64::MAX);
+                partition.set_settings(*settings);
+                self.local.replicas.set_segment_bytes(group, segment_bytes);
+                // A lower min.insync.replicas may let waiters go.
+                if self.gated.remove(&group)
+                    && let Some(raft) = self.local.replicas.group(group)
+                {
+                    self.release_committed(now, group, raft.view().commit, out);
+                }
+            }
             ClusterChange::TopicCreated { .. } | ClusterChange::BrokerChanged { .. } => {}
         }
     }

@@ -4,6 +4,7 @@ use super::Broker;
 use super::admin::AdminJob;
 use super::parking::Parked;
 use super::work::Work;
+use crate::api::alter_configs::AlterJob;
 use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
@@ -45,6 +46,15 @@ impl Broker {
             Ask::DescribeCluster(request) => self.describe_cluster(now, reply, request, out),
             Ask::CreateTopics(request) => self.submit(now, reply, AdminJob::create_topics(request), out),
             Ask::DeleteTopics(request) => self.submit(now, reply, AdminJob::delete_topics(request), out),
+            Ask::CreatePartitions(request) => self.submit(now, reply, AdminJob::CreatePartitions(request), out),
+            Ask::AlterConfigs(request) => {
+                let job = AlterJob::replace(self.config.broker, &request);
+                self.submit(now, reply, AdminJob::ReplaceConfigs(job), out);
+            }
+            Ask::IncrementalAlterConfigs(request) => {
+                let job = AlterJob::edit(self.config.broker, &request);
+                self.submit(now, reply, AdminJob::EditConfigs(job), out);
+            }
             Ask::InitProducerId(request) => self.submit(now, reply, AdminJob::init_producer_id(request), out),
         }
     }

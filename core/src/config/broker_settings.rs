@@ -2,7 +2,7 @@
 //!
 //! Source: Kafka `AbstractKafkaConfig`, `ServerConfigs`, `ReplicationConfigs`.
 
-use super::{broker_setting, broker_value, nearest_broker_setting};
+use super::{BrokerLayers, broker_setting, broker_value, nearest_broker_setting};
 use std::collections::BTreeMap;
 
 /// Heartbeats go out at least this often, milliseconds: a broker that is back is known soon.
@@ -45,7 +45,9 @@ impl BrokerSettings {
             };
             checked.insert(name.clone(), setting.check(value)?);
         }
-        let text = |name: &str| -> String { broker_value(name, &checked).and_then(|e| e.value).unwrap_or_default() };
+        let text = |name: &str| -> String {
+            broker_value(name, BrokerLayers::of_file(&checked)).and_then(|e| e.value).unwrap_or_default()
+        };
         let number = |name: &str| -> i64 { text(name).parse().unwrap_or(0) };
         let unsigned = |name: &str| -> u64 { u64::try_from(number(name)).unwrap_or(0) };
         let (is_auto, partitions, factor) =
@@ -69,7 +71,7 @@ impl BrokerSettings {
     /// The value of a setting as text: the operator's, else the default; `None` for null and for unknown names.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
-        broker_value(name, &self.given)?.value
+        broker_value(name, BrokerLayers::of_file(&self.given))?.value
     }
     /// The same as a number.
     #[must_use]

@@ -63,7 +63,7 @@ pub static BROKER_SETTINGS: [Setting; 340] = [
     ro("sasl.oauthbearer.assertion.file", Text, NULL),
     ro("sasl.login.retry.backoff.ms", Long, "100"),
     ro("queued.max.requests", Int, "500"),
-    rw("log.cleaner.threads", Int, "1"),
+    rw("log.cleaner.threads", Int, "1").at_least(0),
     rw("sasl.kerberos.service.name", Text, NULL),
     ro("socket.request.max.bytes", Int, "104857600").at_least(1).used("Largest request frame; the connection is closed on a larger one."),
     ro("group.consumer.max.size", Int, "2147483647"),

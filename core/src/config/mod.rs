@@ -3,10 +3,12 @@
 //! Knows nothing of topics or requests: overrides come in as names and values. Every setting Kafka lists can be described; those that
 //! this broker acts upon say so in their sentence.
 //!
-//! Precedence, highest first: the topic's override, this broker's own file, the default.
+//! Precedence, highest first: the topic's override, what was set at run time for this broker, for all brokers, this broker's own file, the
+//! default.
 
 mod broker_settings;
 mod broker_table;
+mod change;
 mod effective;
 mod other_tables;
 mod setting;
@@ -15,7 +17,10 @@ mod topic_table;
 
 pub use broker_settings::BrokerSettings;
 pub use broker_table::BROKER_SETTINGS;
-pub use effective::{Effective, Source, Synonym, broker_value, resource_value, topic_value};
+pub use change::{Change, ChangeFault, ConfigKind, Edit, changed};
+pub use effective::{
+    BrokerLayers, Effective, Source, Synonym, Values, broker_value, cluster_values, resource_value, topic_value,
+};
 pub use other_tables::{CLIENT_METRICS_SETTINGS, GROUP_SETTINGS};
 pub use setting::{Kind, Setting};
 pub use topic_settings::{CleanupPolicy, CompressionType, TimestampType, TopicSettings, check_overrides};

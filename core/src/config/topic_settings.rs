@@ -5,7 +5,7 @@
 //!
 //! Source: Kafka `LogConfig`.
 
-use super::{BrokerSettings, topic_setting, topic_value};
+use super::{BrokerLayers, Values, topic_setting, topic_value};
 use std::collections::BTreeMap;
 
 /// Overrides of the topic over this broker's settings over the defaults.
@@ -81,10 +81,10 @@ pub enum TimestampType {
 impl TopicSettings {
     /// The settings that count for a topic with these overrides on this broker.
     #[must_use]
-    pub fn resolve(broker: &BrokerSettings, overrides: &BTreeMap<String, String>) -> TopicSettings {
+    pub fn resolve(broker: BrokerLayers<'_>, overrides: &Values) -> TopicSettings {
         let text = |name: &str| -> String {
             let setting = topic_setting(name).expect("a name of the table");
-            let value = topic_value(name, overrides, &broker.given).and_then(|effective| effective.value);
+            let value = topic_value(name, overrides, broker).and_then(|effective| effective.value);
             let legal = value.and_then(|value| setting.check(&value).ok());
             legal.unwrap_or_else(|| setting.default.unwrap_or_default().to_string())
         };
@@ -126,7 +126,7 @@ impl TopicSettings {
 
 impl Default for TopicSettings {
     fn default() -> Self {
-        TopicSettings::resolve(&BrokerSettings::default(), &BTreeMap::new())
+        TopicSettings::resolve(BrokerLayers::of_file(&Values::new()), &Values::new())
     }
 }
 
@@ -157,6 +157,7 @@ pub fn check_overrides(asked: &[(String, Option<String>)]) -> Result<BTreeMap<St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BrokerSettings;
 
     #[track_caller]
     fn check(asked: &[(&str, Option<&str>)], expect: Result<&[(&str, &str)], &str>) {
@@ -187,7 +188,7 @@ mod tests {
             ("log.cleanup.policy".into(), "compact".into()),
         ]);
         let overrides = BTreeMap::from([("max.message.bytes".to_string(), "1000".to_string())]);
-        let got = TopicSettings::resolve(&broker.expect("legal"), &overrides);
+        let got = TopicSettings::resolve(BrokerLayers::of_file(&broker.expect("legal").given), &overrides);
         assert_eq!((got.max_message_bytes, got.retention_ms, got.segment_bytes), (1000, 60_000, 1_073_741_824));
         assert_eq!(got.cleanup_policy, CleanupPolicy { delete: false, compact: true });
     }
@@ -195,6 +196,6 @@ mod tests {
     #[test]
     fn a_text_that_does_not_parse_counts_as_not_given() {
         let overrides = BTreeMap::from([("retention.ms".to_string(), "soon".to_string())]);
-        assert_eq!(TopicSettings::resolve(&BrokerSettings::default(), &overrides).retention_ms, 604_800_000);
+        assert_eq!(TopicSettings::resolve(BrokerLayers::of_file(&Values::new()), &overrides).retention_ms, 604_800_000);
     }
 }

@@ -16,11 +16,15 @@
 //!                         partitions list (group u64, replicas list i32), incarnation u64, number u64
 //! kind 4 DeleteTopic      id u128, incarnation u64, number u64
 //! kind 5 ProducerIdBlock  broker i32, first i64, length i32
+//! kind 6 SetTopicConfigs  id u128, configs list (name text, value text)
+//! kind 7 SetConfigs       resource (see ConfigResource), configs list (name text, value text)
+//! kind 8 AddPartitions    id u128, partitions list (group u64, replicas list i32), incarnation u64, number u64
 //! ```
 //! Term and proposal number let the proposer recognise its own command when it is committed. Bytes of another version or kind do not
 //! decode and are ignored by everyone; a later version that adds kinds must not propose them before every broker knows them.
 
 use super::bytes_io::{ByteReader, ByteWriter};
+use super::config_resource::ConfigResource;
 use crate::ids::{BrokerId, GroupId, Term, TopicId};
 use bytes::Bytes;
 
@@ -66,6 +70,29 @@ pub enum Command {
         first: i64,
         /// How many.
         length: i32,
+    },
+    /// These are all overrides of a topic.
+    SetTopicConfigs {
+        /// Its id.
+        id: TopicId,
+        /// Checked by the leader; ascending by name.
+        configs: Vec<(String, String)>,
+    },
+    /// These are all settings of a resource that is no topic.
+    SetConfigs {
+        /// Whose.
+        resource: ConfigResource,
+        /// Checked by the leader; ascending by name.
+        configs: Vec<(String, String)>,
+    },
+    /// A topic gets more partitions.
+    AddPartitions {
+        /// Its id.
+        id: TopicId,
+        /// The added ones, in order.
+        partitions: Vec<NewPartition>,
+        /// Which request asked for it, so that a repeated request finds its own work.
+        origin: RequestId,
     },
 }
 
@@ -125,6 +152,9 @@ impl Command {
             Command::CreateTopic { .. } => 3,
             Command::DeleteTopic { .. } => 4,
             Command::ProducerIdBlock { .. } => 5,
+            Command::SetTopicConfigs { .. } => 6,
+            Command::SetConfigs { .. } => 7,
+            Command::AddPartitions { .. } => 8,
         });
         out.u64(proposal.term.0);
         out.u64(proposal.number);
@@ -137,14 +167,8 @@ impl Command {
             Command::CreateTopic { name, id, configs, partitions, origin } => {
                 out.text(name);
                 out.u128(id.0);
-                out.list(configs, |out, (name, value)| {
-                    out.text(name);
-                    out.text(value);
-                });
-                out.list(partitions, |out, partition| {
-                    out.u64(partition.group.0);
-                    out.list(&partition.replicas, |out, broker| out.i32(broker.0));
-                });
+                write_configs(&mut out, configs);
+                write_partitions(&mut out, partitions);
                 origin.write(&mut out);
             }
             Command::DeleteTopic { id, origin } => {
@@ -155,6 +179,19 @@ impl Command {
                 out.i32(broker.0);
                 out.i64(*first);
                 out.i32(*length);
+            }
+            Command::SetTopicConfigs { id, configs } => {
+                out.u128(id.0);
+                write_configs(&mut out, configs);
+            }
+            Command::SetConfigs { resource, configs } => {
+                resource.write(&mut out);
+                write_configs(&mut out, configs);
+            }
+            Command::AddPartitions { id, partitions, origin } => {
+                out.u128(id.0);
+                write_partitions(&mut out, partitions);
+                origin.write(&mut out);
             }
         }
         Bytes::from(out.0)
@@ -176,20 +213,49 @@ impl Command {
             3 => Command::CreateTopic {
                 name: input.text()?,
                 id: TopicId(input.u128()?),
-                configs: input.list(4, |input| Some((input.text()?, input.text()?)))?,
-                partitions: input.list(12, |input| {
-                    let group = GroupId(input.u64()?);
-                    Some(NewPartition { group, replicas: input.list(4, |input| input.i32().map(BrokerId))? })
-                })?,
+                configs: read_configs(input)?,
+                partitions: read_partitions(input)?,
                 origin: RequestId::read(input)?,
             },
             4 => Command::DeleteTopic { id: TopicId(input.u128()?), origin: RequestId::read(input)? },
             5 => Command::ProducerIdBlock { broker: BrokerId(input.i32()?), first: input.i64()?, length: input.i32()? },
+            6 => Command::SetTopicConfigs { id: TopicId(input.u128()?), configs: read_configs(input)? },
+            7 => Command::SetConfigs { resource: ConfigResource::read(input)?, configs: read_configs(input)? },
+            8 => Command::AddPartitions {
+                id: TopicId(input.u128()?),
+                partitions: read_partitions(input)?,
+                origin: RequestId::read(input)?,
+            },
             _ => return None,
         };
         input.end()?;
         Some((proposal, command))
     }
+}
+
+fn write_configs(out: &mut ByteWriter, configs: &[(String, String)]) {
+    out.list(configs, |out, (name, value)| {
+        out.text(name);
+        out.text(value);
+    });
+}
+
+fn read_configs(input: &mut ByteReader<'_>) -> Option<Vec<(String, String)>> {
+    input.list(4, |input| Some((input.text()?, input.text()?)))
+}
+
+fn write_partitions(out: &mut ByteWriter, partitions: &[NewPartition]) {
+    out.list(partitions, |out, partition| {
+        out.u64(partition.group.0);
+        out.list(&partition.replicas, |out, broker| out.i32(broker.0));
+    });
+}
+
+fn read_partitions(input: &mut ByteReader<'_>) -> Option<Vec<NewPartition>> {
+    input.list(12, |input| {
+        let group = GroupId(input.u64()?);
+        Some(NewPartition { group, replicas: input.list(4, |input| input.i32().map(BrokerId))? })
+    })
 }
 
 impl Registration {
@@ -240,18 +306,34 @@ pub(super) mod tests {
             },
         );
         let fence = (0..4i32, 0..3u64).prop_map(|(id, incarnation)| Command::FenceBroker { id: BrokerId(id), incarnation });
-        let partitions = prop::collection::vec((1..6u64, replicas()), 0..3);
+        let partitions = || {
+            let partition = (1..6u64, replicas()).prop_map(|(group, replicas)| NewPartition { group: GroupId(group), replicas });
+            prop::collection::vec(partition, 0..3)
+        };
+        let configs = || prop::collection::vec(("[ab]", "[a-z]{0,2}"), 0..3);
         let create =
-            ("[ab._]{1,2}", 0..6u128, partitions, 0..3u64).prop_map(|(name, id, partitions, number)| Command::CreateTopic {
+            ("[ab._]{1,2}", 0..6u128, partitions(), 0..3u64).prop_map(|(name, id, partitions, number)| Command::CreateTopic {
                 name,
                 id: TopicId(id),
                 configs: vec![("retention.ms".into(), "1".into())],
-                partitions: partitions
-                    .into_iter()
-                    .map(|(group, replicas)| NewPartition { group: GroupId(group), replicas })
-                    .collect(),
+                partitions,
                 origin: RequestId { incarnation: 1, number },
             });
+        let set_topic = (0..6u128, configs()).prop_map(|(id, configs)| Command::SetTopicConfigs { id: TopicId(id), configs });
+        let set = (0..4usize, configs()).prop_map(|(kind, configs)| {
+            let resources = [
+                ConfigResource::Broker(BrokerId(1)),
+                ConfigResource::AllBrokers,
+                ConfigResource::ClientMetrics("m".into()),
+                ConfigResource::Group("g".into()),
+            ];
+            Command::SetConfigs { resource: resources[kind].clone(), configs }
+        });
+        let grow = (0..6u128, partitions(), 0..3u64).prop_map(|(id, partitions, number)| Command::AddPartitions {
+            id: TopicId(id),
+            partitions,
+            origin: RequestId { incarnation: 1, number },
+        });
         let delete = (0..6u128, 0..3u64)
             .prop_map(|(id, number)| Command::DeleteTopic { id: TopicId(id), origin: RequestId { incarnation: 1, number } });
         let block = (0..4i32, 0..3i64, -1..3i32).prop_map(|(broker, first, length)| Command::ProducerIdBlock {
@@ -259,7 +341,7 @@ pub(super) mod tests {
             first,
             length,
         });
-        prop_oneof![registration, fence, create, delete, block]
+        prop_oneof![registration, fence, create, delete, block, set_topic, set, grow]
     }
 
     proptest! {
@@ -279,7 +361,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn any_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..7u8) {
+        fn any_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..10u8) {
             let _ = Command::decode(&bytes);
             if bytes.len() > 2 {
                 bytes[0] = VERSION;

@@ -11,12 +11,13 @@
 //! Source: Kafka's `BrokerLifecycleManager`, `ForwardingManager`, `RPCProducerIdManager` for the roles.
 
 use super::command::{Command, Registration, RequestId};
+use super::config_resource::ConfigResource;
 use super::lead::{Lead, LeadOutput};
 use super::message::{Answer, Message, Question};
 use super::output::{ClusterChange, ControllerOutput};
 use super::request::{ControllerRequest, ControllerResponse};
 use super::state::{Change, ClusterState, TopicState};
-use crate::config::{BrokerSettings, TopicSettings};
+use crate::config::{BrokerLayers, BrokerSettings, TopicSettings};
 use crate::ids::{BrokerId, Index, ProducerId, Term};
 use crate::limits::{CONTROLLER_REQUESTS_MAX, GROUP_LABEL_BYTES_MAX};
 use crate::protocol::ErrorCode;
@@ -31,6 +32,8 @@ const RETRY_MS: u64 = 1000;
 const RETRY_NOT_LEADER_MS: u64 = 100;
 /// How long a client waits for a producer id, which has no timeout of its own.
 const PRODUCER_ID_WAIT_MS: u64 = 30_000;
+/// The same for a change of settings; Kafka's default of a client's `request.timeout.ms`.
+const ALTER_CONFIGS_WAIT_MS: u64 = 30_000;
 /// Salt of the draw of the incarnation.
 const INCARNATION: u64 = 0x696e_6361_726e_6174;
 
@@ -146,7 +149,13 @@ impl Controller {
     /// Effective settings of a topic on this broker.
     #[must_use]
     pub fn topic_settings(&self, topic: &TopicState) -> TopicSettings {
-        TopicSettings::resolve(&self.settings, &topic.configs)
+        TopicSettings::resolve(self.layers(), &topic.configs)
+    }
+
+    /// What stands behind this broker's settings.
+    #[must_use]
+    pub fn layers(&self) -> BrokerLayers<'_> {
+        self.state.broker_layers(self.registration.id, &self.settings.given)
     }
 
     /// Takes a request of this broker's client. The answer comes as [`ControllerOutput::Done`], at the latest when its timeout is over.
@@ -162,6 +171,14 @@ impl Controller {
             }
             ControllerRequest::DeleteTopics { topics, timeout_ms } => {
                 self.ask(now, Purpose::Client(token), Question::DeleteTopics(topics), patience_ms(timeout_ms));
+            }
+            ControllerRequest::AlterConfigs { changes, validate_only } => {
+                let question = Question::AlterConfigs { changes, validate_only };
+                self.ask(now, Purpose::Client(token), question, ALTER_CONFIGS_WAIT_MS);
+            }
+            ControllerRequest::CreatePartitions { topics, validate_only, timeout_ms } => {
+                let question = Question::CreatePartitions { topics, validate_only };
+                self.ask(now, Purpose::Client(token), question, patience_ms(timeout_ms));
             }
             ControllerRequest::AllocateProducerId => {
                 self.ids.waiting.push_back((token, now.monotonic.plus_ms(PRODUCER_ID_WAIT_MS)));
@@ -204,7 +221,7 @@ impl Controller {
         let is_new = (leader, term) != (self.leader, self.term) || (is_mine && self.lead.is_none());
         (self.leader, self.term) = (leader, term);
         if is_mine && self.lead.is_none() {
-            self.lead = Some(Lead::new(now.monotonic, term, self.seed, self.settings.clone(), &self.state));
+            self.lead = Some(Lead::new(now.monotonic, self.registration.id, term, self.seed, self.settings.clone(), &self.state));
         }
         if is_new {
             self.heartbeat(now);
@@ -386,6 +403,12 @@ impl Controller {
             (Purpose::Client(token), Answer::DeleteTopics(deletions)) => {
                 self.done(token, ControllerResponse::DeleteTopics(deletions));
             }
+            (Purpose::Client(token), Answer::AlterConfigs(verdicts)) => {
+                self.done(token, ControllerResponse::AlterConfigs(verdicts));
+            }
+            (Purpose::Client(token), Answer::CreatePartitions(growths)) => {
+                self.done(token, ControllerResponse::CreatePartitions(growths));
+            }
             (Purpose::Client(token), Answer::Failed(code)) => self.done(token, ControllerResponse::Failed(code)),
             (Purpose::Client(token), Answer::ProducerIds { .. }) => {
                 self.done(token, ControllerResponse::Failed(ErrorCode::UnknownServerError));
@@ -395,9 +418,14 @@ impl Controller {
                 (self.ids.next, self.ids.end) = (first, first.saturating_add(length.into()));
                 self.give_producer_ids(now);
             }
-            (Purpose::Block, Answer::CreateTopics(_) | Answer::DeleteTopics(_) | Answer::Failed(_)) => {
-                self.give_producer_ids(now);
-            }
+            (
+                Purpose::Block,
+                Answer::CreateTopics(_)
+                | Answer::DeleteTopics(_)
+                | Answer::AlterConfigs(_)
+                | Answer::CreatePartitions(_)
+                | Answer::Failed(_),
+            ) => self.give_producer_ids(now),
         }
     }
 
@@ -422,9 +450,23 @@ impl Controller {
             Change::Broker(broker) => changes.push(ClusterChange::BrokerChanged { broker }),
             Change::TopicCreated(id) => {
                 let topic = self.state.topic_by_id(id).expect("it was just created");
-                self.assign_replicas(topic, changes);
+                self.assign_replicas(topic, 0, changes);
                 changes.push(ClusterChange::TopicCreated { topic: id });
             }
+            Change::PartitionsAdded { topic, first } => {
+                let topic = self.state.topic_by_id(topic).expect("it was just grown");
+                self.assign_replicas(topic, first, changes);
+            }
+            Change::TopicConfigs(id) => {
+                self.tell_settings(self.state.topic_by_id(id).expect("it was just changed"), changes);
+            }
+            Change::Configs(ConfigResource::Broker(broker)) if broker != me => {}
+            Change::Configs(ConfigResource::Broker(_) | ConfigResource::AllBrokers) => {
+                for topic in self.state.topics() {
+                    self.tell_settings(topic, changes);
+                }
+            }
+            Change::Configs(ConfigResource::ClientMetrics(_) | ConfigResource::Group(_)) => {}
             Change::TopicDeleted(topic) => {
                 let own = topic.partitions.iter().filter(|partition| partition.replicas.contains(&me));
                 changes.extend(own.map(|partition| ClusterChange::ReplicaRemoved { group: partition.group }));
@@ -434,10 +476,19 @@ impl Controller {
         }
     }
 
-    fn assign_replicas(&self, topic: &TopicState, changes: &mut Vec<ClusterChange>) {
+    /// The settings of a topic may have changed; tells every replica of it on this broker.
+    fn tell_settings(&self, topic: &TopicState, changes: &mut Vec<ClusterChange>) {
+        let mut own = topic.partitions.iter().filter(|partition| partition.replicas.contains(&self.registration.id)).peekable();
+        if own.peek().is_some() {
+            let settings = Box::new(self.topic_settings(topic));
+            changes.extend(own.map(|p| ClusterChange::SettingsChanged { group: p.group, settings: settings.clone() }));
+        }
+    }
+
+    fn assign_replicas(&self, topic: &TopicState, first: usize, changes: &mut Vec<ClusterChange>) {
         let me = self.registration.id;
         let settings = self.topic_settings(topic);
-        for (number, partition) in (0..).zip(&topic.partitions).filter(|(_, p)| p.replicas.contains(&me)) {
+        for (number, partition) in (0..).zip(&topic.partitions).skip(first).filter(|(_, p)| p.replicas.contains(&me)) {
             let mut voters = partition.replicas.clone();
             voters.sort();
             changes.push(ClusterChange::ReplicaAssigned {

@@ -10,8 +10,10 @@
 
 use super::command::{Command, ProposalId, Registration, RequestId};
 use super::message::{Answer, Question};
+use super::plan_alter::plan_alter;
 use super::plan_create::plan_create;
 use super::plan_delete::plan_delete;
+use super::plan_grow::plan_grow;
 use super::request::{Refusal, TopicDeletion, TopicRef};
 use super::state::{Change, ClusterState};
 use crate::config::BrokerSettings;
@@ -45,6 +47,7 @@ pub(super) enum LeadOutput {
 
 #[derive(Debug)]
 pub(super) struct Lead {
+    me: BrokerId,
     term: Term,
     seed: u64,
     settings: BrokerSettings,
@@ -73,8 +76,9 @@ struct Waiting {
 }
 
 impl Lead {
-    pub(super) fn new(now: Instant, term: Term, seed: u64, settings: BrokerSettings, state: &ClusterState) -> Lead {
+    pub(super) fn new(now: Instant, me: BrokerId, term: Term, seed: u64, settings: BrokerSettings, state: &ClusterState) -> Lead {
         Lead {
+            me,
             term,
             seed,
             settings,
@@ -117,6 +121,14 @@ impl Lead {
             Question::DeleteTopics(topics) => {
                 let (deletions, commands) = plan_delete(&mut self.shadow, topics, id);
                 (Answer::DeleteTopics(deletions), commands)
+            }
+            Question::AlterConfigs { changes, validate_only } => {
+                let (verdicts, commands) = plan_alter(&mut self.shadow, changes, *validate_only, self.me, &self.settings.given);
+                (Answer::AlterConfigs(verdicts), commands)
+            }
+            Question::CreatePartitions { topics, validate_only } => {
+                let (growths, commands) = plan_grow(&mut self.shadow, topics, *validate_only, id);
+                (Answer::CreatePartitions(growths), commands)
             }
             Question::ProducerIds => {
                 let (first, length) = (self.shadow.next_producer_id(), PRODUCER_ID_BLOCK);

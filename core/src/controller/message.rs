@@ -14,13 +14,18 @@
 //! kind 2 answer          id (u64, u64), applied index u64, answer
 //! kind 3 not the leader  id (u64, u64)
 //! kind 4 heartbeat       registration
-//! question: u8 1 CreateTopics (list topics, validate only bool), 2 DeleteTopics (list), 3 producer ids
-//! answer:   u8 1 CreateTopics (list), 2 DeleteTopics (list), 3 producer ids (first i64, length i32), 4 failed (i16)
+//! question: u8 1 CreateTopics (list topics, validate only bool), 2 DeleteTopics (list), 3 producer ids,
+//!           4 AlterConfigs (list changes, validate only bool), 5 CreatePartitions (list topics, validate only bool)
+//! answer:   u8 1 CreateTopics (list), 2 DeleteTopics (list), 3 producer ids (first i64, length i32), 4 failed (i16),
+//!           5 AlterConfigs (list option refusal), 6 CreatePartitions (list (name text, option refusal))
 //! ```
 
 use super::bytes_io::{ByteReader, ByteWriter};
 use super::command::{Registration, RequestId};
-use super::request::{CreatedTopic, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicRef};
+use super::request::{
+    ConfigChange, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicGrowth, TopicRef,
+};
+use super::request_bytes::{read_config_change, read_growth, write_config_change, write_growth};
 use crate::ids::{BrokerId, Index, TopicId};
 use crate::protocol::ErrorCode;
 use bytes::Bytes;
@@ -46,6 +51,8 @@ pub(super) enum Question {
     CreateTopics { topics: Vec<NewTopic>, validate_only: bool },
     DeleteTopics(Vec<TopicRef>),
     ProducerIds,
+    AlterConfigs { changes: Vec<ConfigChange>, validate_only: bool },
+    CreatePartitions { topics: Vec<Growth>, validate_only: bool },
 }
 
 /// What came of it.
@@ -54,6 +61,8 @@ pub(super) enum Answer {
     CreateTopics(Vec<TopicCreation>),
     DeleteTopics(Vec<TopicDeletion>),
     ProducerIds { first: i64, length: i32 },
+    AlterConfigs(Vec<Option<Refusal>>),
+    CreatePartitions(Vec<TopicGrowth>),
     Failed(ErrorCode),
 }
 
@@ -119,6 +128,16 @@ impl Question {
                 });
             }
             Question::ProducerIds => out.u8(3),
+            Question::AlterConfigs { changes, validate_only } => {
+                out.u8(4);
+                out.list(changes, write_config_change);
+                out.bool(*validate_only);
+            }
+            Question::CreatePartitions { topics, validate_only } => {
+                out.u8(5);
+                out.list(topics, write_growth);
+                out.bool(*validate_only);
+            }
         }
     }
     fn read(input: &mut ByteReader<'_>) -> Option<Question> {
@@ -128,6 +147,8 @@ impl Question {
                 input.list(17, |input| Some(TopicRef { name: input.option(ByteReader::text)?, id: TopicId(input.u128()?) }))?,
             )),
             3 => Some(Question::ProducerIds),
+            4 => Some(Question::AlterConfigs { changes: input.list(6, read_config_change)?, validate_only: input.bool()? }),
+            5 => Some(Question::CreatePartitions { topics: input.list(7, read_growth)?, validate_only: input.bool()? }),
             _ => None,
         }
     }
@@ -169,6 +190,17 @@ impl Answer {
                 out.u8(4);
                 out.i16(code.code());
             }
+            Answer::AlterConfigs(verdicts) => {
+                out.u8(5);
+                out.list(verdicts, |out, refusal| out.option(refusal.as_ref(), write_refusal));
+            }
+            Answer::CreatePartitions(growths) => {
+                out.u8(6);
+                out.list(growths, |out, growth| {
+                    out.text(&growth.name);
+                    out.option(growth.refusal.as_ref(), write_refusal);
+                });
+            }
         }
     }
     fn read(input: &mut ByteReader<'_>) -> Option<Answer> {
@@ -191,6 +223,10 @@ impl Answer {
             })?)),
             3 => Some(Answer::ProducerIds { first: input.i64()?, length: input.i32()? }),
             4 => Some(Answer::Failed(ErrorCode::from_code(input.i16()?)?)),
+            5 => Some(Answer::AlterConfigs(input.list(1, |input| input.option(read_refusal))?)),
+            6 => Some(Answer::CreatePartitions(
+                input.list(3, |input| Some(TopicGrowth { name: input.text()?, refusal: input.option(read_refusal)? }))?,
+            )),
             _ => None,
         }
     }
@@ -250,8 +286,27 @@ fn read_refusal(input: &mut ByteReader<'_>) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::config_resource::ConfigResource;
+    use super::super::request::ConfigTarget;
     use super::*;
+    use crate::config::{Change, Edit};
     use proptest::prelude::*;
+
+    fn config_changes() -> Vec<ConfigChange> {
+        let edits = [Edit::Set("v".into()), Edit::Delete, Edit::Append("a,b".into()), Edit::Subtract(String::new())];
+        let edits = Change::Edit(edits.into_iter().map(|edit| ("k".to_string(), edit)).collect());
+        let replace = Change::Replace(vec![("k".into(), "v".into())]);
+        let other = [
+            ConfigResource::Broker(BrokerId(1)),
+            ConfigResource::AllBrokers,
+            ConfigResource::ClientMetrics("m".into()),
+            ConfigResource::Group("g".into()),
+        ];
+        let other = other.map(|resource| ConfigChange { target: ConfigTarget::Other(resource), change: replace.clone() });
+        let mut changes = vec![ConfigChange { target: ConfigTarget::Topic("t".into()), change: edits }];
+        changes.extend(other);
+        changes
+    }
 
     fn samples() -> Vec<Message> {
         let id = RequestId { incarnation: u64::MAX, number: 3 };
@@ -274,11 +329,21 @@ mod tests {
                 TopicRef { name: Some("x".into()), id: TopicId(0) },
             ])),
             request(Question::ProducerIds),
+            request(Question::AlterConfigs { changes: config_changes(), validate_only: true }),
+            request(Question::CreatePartitions {
+                topics: vec![
+                    Growth { name: "a".into(), count: 4, assignments: Some(vec![vec![BrokerId(1)], vec![]]) },
+                    Growth { name: "b".into(), count: -1, assignments: None },
+                ],
+                validate_only: false,
+            }),
             answer(Answer::CreateTopics(vec![
                 TopicCreation { name: "a".into(), result: Ok(created) },
                 TopicCreation { name: "b".into(), result: Err(refusal.clone()) },
             ])),
-            answer(Answer::DeleteTopics(vec![TopicDeletion { name: None, id: TopicId(1), refusal: Some(refusal) }])),
+            answer(Answer::DeleteTopics(vec![TopicDeletion { name: None, id: TopicId(1), refusal: Some(refusal.clone()) }])),
+            answer(Answer::AlterConfigs(vec![None, Some(refusal.clone())])),
+            answer(Answer::CreatePartitions(vec![TopicGrowth { name: "a".into(), refusal: Some(refusal) }])),
             answer(Answer::ProducerIds { first: 1000, length: 1000 }),
             answer(Answer::Failed(ErrorCode::RequestTimedOut)),
             Message::NotLeader { id },
@@ -312,7 +377,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(sample in 0..9usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn hostile_bytes_never_panic(sample in 0..13usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = samples()[sample].encode().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;

@@ -8,25 +8,31 @@
 
 mod bytes_io;
 mod command;
+mod config_resource;
 #[expect(clippy::module_inception, reason = "the file is named after its main type")]
 mod controller;
 mod lead;
 mod message;
 mod output;
 mod placement;
+mod plan_alter;
 mod plan_create;
 mod plan_delete;
+mod plan_grow;
 mod request;
+mod request_bytes;
 mod state;
 #[cfg(test)]
 pub(crate) mod testing;
 mod topic_name;
 
 pub use command::{Command, NewPartition, ProposalId, Registration, RequestId};
+pub use config_resource::ConfigResource;
 pub use controller::{Controller, ControllerConfig};
 pub use output::{ClusterChange, ControllerOutput};
 pub use request::{
-    ControllerRequest, ControllerResponse, CreatedTopic, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicRef,
+    ConfigChange, ConfigTarget, ControllerRequest, ControllerResponse, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation,
+    TopicDeletion, TopicGrowth, TopicRef,
 };
 pub use state::{BrokerState, ClusterState, DeletedTopic, PartitionState, TopicState};
 pub use topic_name::{check_topic_name, is_internal_topic};

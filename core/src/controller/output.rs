@@ -46,6 +46,13 @@ pub enum ClusterChange {
         /// Effective settings of the topic on this broker.
         settings: Box<TopicSettings>,
     },
+    /// The effective settings of a replica's topic on this broker may have changed: they count at once.
+    SettingsChanged {
+        /// The replica's group.
+        group: GroupId,
+        /// All of them.
+        settings: Box<TopicSettings>,
+    },
     /// This broker's replica is gone with its topic: remove its group.
     ReplicaRemoved {
         /// The group.

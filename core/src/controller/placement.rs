@@ -4,9 +4,16 @@
 //! brokers without a gap between topics, and the followers' distance from the leader grows by one each time the round is complete, so
 //! that the load of a lost leader spreads. Racks are not shared while there is another one. Knows nothing of load or disk space.
 //!
-//! Source: Kafka `StripedReplicaPlacer` for the idea; it draws its start at random, we do not.
+//! A client may place by hand; what is wrong about its lists is told here too.
+//!
+//! Source: Kafka `StripedReplicaPlacer` for the idea; it draws its start at random, we do not. `ReplicationControlManager` for the rules
+//! about lists.
 
+use super::request::Refusal;
+use super::state::ClusterState;
 use crate::ids::{BrokerId, GroupId};
+use crate::protocol::ErrorCode;
+use std::collections::BTreeSet;
 
 /// A broker that may get replicas.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,6 +45,69 @@ pub(super) fn place(group: GroupId, count: usize, live: &[Candidate], fenced: &[
         chosen.push(next.expect("count is at most the number of candidates"));
     }
     chosen.into_iter().map(|candidate| candidate.id).collect()
+}
+
+/// All registered brokers: the live ones and the fenced ones.
+pub(super) fn candidates(state: &ClusterState) -> (Vec<Candidate>, Vec<Candidate>) {
+    let (mut live, mut fenced) = (Vec::new(), Vec::new());
+    for broker in state.brokers() {
+        let candidate = Candidate { id: broker.registration.id, rack: broker.registration.rack.clone() };
+        if broker.is_fenced { &mut fenced } else { &mut live }.push(candidate);
+    }
+    (live, fenced)
+}
+
+/// Whether there are brokers for `factor` replicas, and enough of them live.
+pub(super) fn check_reachable(state: &ClusterState, factor: usize) -> Result<(), Refusal> {
+    let bad_factor = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicationFactor, message));
+    let (registered, live) = (state.brokers().count(), state.live_brokers().count());
+    if registered < factor {
+        return bad_factor(format!(
+            "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached \
+             because only {registered} broker(s) are registered."
+        ));
+    }
+    // Fewer could never elect a leader; Kafka, whose controller names leaders, would take one.
+    if live < factor / 2 + 1 {
+        return bad_factor(format!(
+            "Unable to replicate the partition {factor} time(s): a majority of the replicas must be on live brokers, but only \
+             {live} of {registered} broker(s) are not fenced."
+        ));
+    }
+    Ok(())
+}
+
+/// Whether a client's list may be the replicas of this partition; `factor`: how many the other partitions have.
+pub(super) fn check_replicas(
+    state: &ClusterState,
+    partition: impl core::fmt::Display,
+    replicas: &[BrokerId],
+    factor: Option<usize>,
+) -> Result<(), Refusal> {
+    let bad = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
+    if replicas.is_empty() {
+        return bad("The manual partition assignment includes an empty replica list.".into());
+    }
+    let mut seen = BTreeSet::new();
+    for broker in replicas {
+        if state.broker(*broker).is_none() {
+            return bad(format!("The manual partition assignment includes broker {broker}, but no such broker is registered."));
+        }
+        if !seen.insert(broker) {
+            return bad(format!("The manual partition assignment includes the broker {broker} more than once."));
+        }
+    }
+    if let Some(factor) = factor.filter(|factor| *factor != replicas.len()) {
+        return bad(format!(
+            "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous \
+             partitions, which have {factor} replica(s).",
+            replicas.len()
+        ));
+    }
+    if replicas.iter().all(|broker| state.broker(*broker).is_none_or(|b| b.is_fenced)) {
+        return bad(format!("All brokers specified in the manual partition assignment for partition {partition} are fenced."));
+    }
+    Ok(())
 }
 
 /// One of each rack in turn, racks and brokers ascending, so that neighbours are in different racks.

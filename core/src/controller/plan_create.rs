@@ -6,7 +6,7 @@
 //! Source: Kafka `ReplicationControlManager.createTopics`; the cases are named in golden `create-*`.
 
 use super::command::{Command, NewPartition, RequestId};
-use super::placement::{Candidate, place};
+use super::placement::{candidates, check_reachable, check_replicas, place};
 use super::request::{CreatedTopic, NewTopic, Refusal, TopicCreation};
 use super::state::{ClusterState, TopicState};
 use super::topic_name::{CLUSTER_METADATA, check_topic_name};
@@ -14,7 +14,7 @@ use crate::config::{BrokerSettings, check_overrides};
 use crate::ids::{BrokerId, GroupId, TopicId};
 use crate::limits::PARTITIONS_PER_REQUEST_MAX;
 use crate::protocol::ErrorCode;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A checked topic: what is left is to place it.
 struct Checked {
@@ -168,20 +168,7 @@ fn check_counts(state: &ClusterState, topic: &NewTopic, settings: &BrokerSetting
     }
     let or_default = |asked: i32, default: i32| usize::try_from(if asked == -1 { default } else { asked }).unwrap_or(1);
     let factor = or_default(topic.replication_factor.into(), settings.default_replication_factor.into());
-    let (registered, live) = (state.brokers().count(), state.live_brokers().count());
-    if registered < factor {
-        return bad_factor(format!(
-            "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached \
-             because only {registered} broker(s) are registered."
-        ));
-    }
-    // Fewer could never elect a leader; Kafka, whose controller names leaders, would take one.
-    if live < factor / 2 + 1 {
-        return bad_factor(format!(
-            "Unable to replicate the partition {factor} time(s): a majority of the replicas must be on live brokers, but only \
-             {live} of {registered} broker(s) are not fenced."
-        ));
-    }
+    check_reachable(state, factor)?;
     Ok(Replicas::ToPlace { partitions: or_default(topic.partitions, settings.num_partitions), factor })
 }
 
@@ -199,33 +186,7 @@ fn check_assignments(state: &ClusterState, topic: &NewTopic) -> Result<Vec<Vec<B
         if lists.contains_key(partition) {
             return bad(format!("Found multiple manual partition assignments for partition {partition}"));
         }
-        if replicas.is_empty() {
-            return bad("The manual partition assignment includes an empty replica list.".into());
-        }
-        let mut seen = BTreeSet::new();
-        for broker in replicas {
-            if state.broker(*broker).is_none() {
-                return bad(format!(
-                    "The manual partition assignment includes broker {broker}, but no such broker is registered."
-                ));
-            }
-            if !seen.insert(broker) {
-                return bad(format!("The manual partition assignment includes the broker {broker} more than once."));
-            }
-        }
-        if let Some(first) = lists.values().next().filter(|first| first.len() != replicas.len()) {
-            return bad(format!(
-                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous \
-                 partitions, which have {} replica(s).",
-                replicas.len(),
-                first.len()
-            ));
-        }
-        if replicas.iter().all(|broker| state.broker(*broker).is_none_or(|b| b.is_fenced)) {
-            return bad(format!(
-                "All brokers specified in the manual partition assignment for partition {partition} are fenced."
-            ));
-        }
+        check_replicas(state, partition, replicas, lists.values().next().map(Vec::len))?;
         lists.insert(*partition, replicas.clone());
     }
     if !lists.keys().copied().eq(0..count_i32(lists.len())) {
@@ -252,15 +213,6 @@ fn command_for(
     assert!(partitions.iter().all(|p| !p.replicas.is_empty()), "the numbers of brokers were checked");
     let configs = checked.configs.into_iter().collect();
     Ok(Command::CreateTopic { name: topic.name.clone(), id, configs, partitions, origin })
-}
-
-fn candidates(state: &ClusterState) -> (Vec<Candidate>, Vec<Candidate>) {
-    let (mut live, mut fenced) = (Vec::new(), Vec::new());
-    for broker in state.brokers() {
-        let candidate = Candidate { id: broker.registration.id, rack: broker.registration.rack.clone() };
-        if broker.is_fenced { &mut fenced } else { &mut live }.push(candidate);
-    }
-    (live, fenced)
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@
 //!
 //! Source: Kafka `ReplicationControlManager` for the error precision, KIP-516 for topic ids.
 
+use super::config_resource::ConfigResource;
+use crate::config::Change;
 use crate::ids::{BrokerId, ProducerId, TopicId};
 use crate::protocol::ErrorCode;
 
@@ -27,8 +29,53 @@ pub enum ControllerRequest {
         /// The client's patience.
         timeout_ms: i32,
     },
+    /// Changes settings of resources; each succeeds or fails on its own.
+    AlterConfigs {
+        /// In the order of the request, no resource twice.
+        changes: Vec<ConfigChange>,
+        /// Only say what would happen.
+        validate_only: bool,
+    },
+    /// Adds partitions to topics; each succeeds or fails on its own.
+    CreatePartitions {
+        /// In the order of the request. A name that stands here twice fails once and does not grow.
+        topics: Vec<Growth>,
+        /// Only say what would happen.
+        validate_only: bool,
+        /// The client's patience.
+        timeout_ms: i32,
+    },
     /// A producer id no one else ever got.
     AllocateProducerId,
+}
+
+/// A change of the settings of one resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigChange {
+    /// Whose.
+    pub target: ConfigTarget,
+    /// What is done.
+    pub change: Change,
+}
+
+/// Whose settings are to be changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigTarget {
+    /// Those of the topic of this name.
+    Topic(String),
+    /// Those of something else.
+    Other(ConfigResource),
+}
+
+/// A topic that is to have more partitions.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Growth {
+    /// Its name.
+    pub name: String,
+    /// Number of partitions it shall have.
+    pub count: i32,
+    /// Replicas of each new partition, the preferred leader first; `None`: the controller places.
+    pub assignments: Option<Vec<Vec<BrokerId>>>,
 }
 
 /// A topic to be created.
@@ -62,10 +109,29 @@ pub enum ControllerResponse {
     CreateTopics(Vec<TopicCreation>),
     /// One entry per topic of the request, duplicates folded into one.
     DeleteTopics(Vec<TopicDeletion>),
+    /// What stood against each change, in order.
+    AlterConfigs(Vec<Option<Refusal>>),
+    /// One entry per distinct name, in the order of their first mention.
+    CreatePartitions(Vec<TopicGrowth>),
     /// A producer id; its epoch is 0.
     ProducerId(ProducerId),
     /// Nothing could be decided in time: no controller leader, or no quorum. The error stands for every item of the request.
     Failed(ErrorCode),
+}
+
+impl ControllerResponse {
+    /// The error that stands for every item of a request that got this instead of its own kind of answer.
+    #[must_use]
+    pub fn failure(&self) -> ErrorCode {
+        match self {
+            ControllerResponse::Failed(code) => *code,
+            ControllerResponse::CreateTopics(_)
+            | ControllerResponse::DeleteTopics(_)
+            | ControllerResponse::AlterConfigs(_)
+            | ControllerResponse::CreatePartitions(_)
+            | ControllerResponse::ProducerId(_) => ErrorCode::UnknownServerError,
+        }
+    }
 }
 
 /// What came of one topic of CreateTopics.
@@ -101,12 +167,21 @@ pub struct TopicDeletion {
     pub refusal: Option<Refusal>,
 }
 
+/// What came of one topic of CreatePartitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TopicGrowth {
+    /// As the client wrote it.
+    pub name: String,
+    /// Why it did not grow.
+    pub refusal: Option<Refusal>,
+}
+
 /// Why something was refused, as the client is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {
     /// Kafka's error code.
     pub code: ErrorCode,
-    /// A sentence for people.
+    /// A sentence for people; empty where Kafka has none.
     pub message: String,
 }
 

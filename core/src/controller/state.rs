@@ -9,10 +9,12 @@
 //!
 //! Source: the role of Kafka's `MetadataImage`.
 
-use super::command::{Command, Registration, RequestId};
+use super::command::{Command, NewPartition, Registration, RequestId};
+use super::config_resource::ConfigResource;
 use super::topic_name::{check_topic_name, collision_key};
+use crate::config::{BrokerLayers, Values};
 use crate::ids::{BrokerId, GroupId, TopicId};
-use crate::limits::DELETED_TOPICS_REMEMBERED;
+use crate::limits::{CONFIG_RESOURCES_MAX, DELETED_TOPICS_REMEMBERED};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Brokers, topics, partitions and counters, equal on every broker that applied the same commands.
@@ -26,6 +28,8 @@ pub struct ClusterState {
     next_group: GroupId,
     next_producer_id: i64,
     deleted: VecDeque<DeletedTopic>,
+    /// No entry is empty.
+    configs: BTreeMap<ConfigResource, Values>,
 }
 
 /// A registered broker.
@@ -50,6 +54,8 @@ pub struct TopicState {
     pub partitions: Vec<PartitionState>,
     /// The request that created it.
     pub created_by: RequestId,
+    /// The request that last added partitions; that of no one before.
+    pub grown_by: RequestId,
 }
 
 /// A partition.
@@ -83,8 +89,24 @@ pub(super) enum Change {
     Broker(BrokerId),
     /// There is a new topic.
     TopicCreated(TopicId),
+    /// A topic has more partitions.
+    PartitionsAdded {
+        topic: TopicId,
+        /// The first new one; all after it are new.
+        first: usize,
+    },
+    /// A topic has other overrides.
+    TopicConfigs(TopicId),
+    /// A resource that is no topic has other settings.
+    Configs(ConfigResource),
     /// This topic is gone.
     TopicDeleted(Box<TopicState>),
+}
+
+impl PartitionState {
+    fn new(partition: &NewPartition) -> PartitionState {
+        PartitionState { group: partition.group, replicas: partition.replicas.clone() }
+    }
 }
 
 impl Default for ClusterState {
@@ -98,6 +120,7 @@ impl Default for ClusterState {
             next_group: GroupId(GroupId::CONTROLLER.0 + 1),
             next_producer_id: 0,
             deleted: VecDeque::new(),
+            configs: BTreeMap::new(),
         }
     }
 }
@@ -145,6 +168,22 @@ impl ClusterState {
     pub fn next_producer_id(&self) -> i64 {
         self.next_producer_id
     }
+    /// Settings of a resource at run time; empty if it has none.
+    #[must_use]
+    pub fn configs(&self, resource: &ConfigResource) -> &Values {
+        static NONE: Values = Values::new();
+        self.configs.get(resource).unwrap_or(&NONE)
+    }
+    /// All resources with settings at run time, topics apart, ascending.
+    pub fn config_resources(&self) -> impl Iterator<Item = &ConfigResource> {
+        self.configs.keys()
+    }
+    /// What stands behind the settings of a broker with this file.
+    #[must_use]
+    pub fn broker_layers<'a>(&'a self, broker: BrokerId, file: &'a Values) -> BrokerLayers<'a> {
+        let own = self.configs(&ConfigResource::Broker(broker));
+        BrokerLayers { own, cluster: self.configs(&ConfigResource::AllBrokers), file }
+    }
     /// The topic whose name differs from `name` in `.` and `_` only.
     pub(super) fn colliding(&self, name: &str) -> Option<&str> {
         self.collisions.get(&collision_key(name)).map(String::as_str).filter(|other| *other != name)
@@ -169,16 +208,17 @@ impl ClusterState {
                     name: name.clone(),
                     id: *id,
                     configs: configs.iter().cloned().collect(),
-                    partitions: partitions
-                        .iter()
-                        .map(|p| PartitionState { group: p.group, replicas: p.replicas.clone() })
-                        .collect(),
+                    partitions: partitions.iter().map(PartitionState::new).collect(),
                     created_by: *origin,
+                    grown_by: RequestId::default(),
                 };
                 self.create(topic)
             }
             Command::DeleteTopic { id, origin } => self.delete(*id, *origin),
             Command::ProducerIdBlock { broker, first, length } => self.give_producer_ids(*broker, *first, *length),
+            Command::SetTopicConfigs { id, configs } => self.set_topic_configs(*id, configs),
+            Command::SetConfigs { resource, configs } => self.set_configs(resource, configs),
+            Command::AddPartitions { id, partitions, origin } => self.grow(*id, partitions, *origin),
         }
     }
 
@@ -220,20 +260,60 @@ impl ClusterState {
         Change::TopicCreated(id)
     }
 
-    fn may_create(&self, topic: &TopicState) -> bool {
-        let are_groups_next = (self.next_group.0..).zip(&topic.partitions).all(|(next, p)| p.group.0 == next);
+    fn grow(&mut self, id: TopicId, partitions: &[NewPartition], origin: RequestId) -> Change {
+        let added: Vec<PartitionState> = partitions.iter().map(PartitionState::new).collect();
+        let Some(topic) = self.topic_by_id(id).filter(|_| self.may_add(&added)) else { return Change::Ignored };
+        let (name, first) = (topic.name.clone(), topic.partitions.len());
+        if i32::try_from(first + added.len()).is_err() {
+            return Change::Ignored;
+        }
+        for (number, partition) in (first..).zip(&added) {
+            let number = i32::try_from(number).expect("it was just checked");
+            let replaced = self.groups.insert(partition.group, (id, number));
+            assert!(replaced.is_none(), "group {} was given twice", partition.group);
+            self.next_group = GroupId(partition.group.0 + 1);
+        }
+        let topic = self.topics.get_mut(&name).expect("names and topics hold the same topics");
+        topic.partitions.extend(added);
+        topic.grown_by = origin;
+        Change::PartitionsAdded { topic: id, first }
+    }
+
+    fn set_topic_configs(&mut self, id: TopicId, configs: &[(String, String)]) -> Change {
+        let Some(topic) = self.names.get(&id).and_then(|name| self.topics.get_mut(name)) else { return Change::Ignored };
+        topic.configs = configs.iter().cloned().collect();
+        Change::TopicConfigs(id)
+    }
+
+    fn set_configs(&mut self, resource: &ConfigResource, configs: &[(String, String)]) -> Change {
+        let is_new = !self.configs.contains_key(resource);
+        if configs.is_empty() {
+            self.configs.remove(resource);
+        } else if is_new && self.configs.len() >= CONFIG_RESOURCES_MAX {
+            return Change::Ignored;
+        } else {
+            self.configs.insert(resource.clone(), configs.iter().cloned().collect());
+        }
+        Change::Configs(resource.clone())
+    }
+
+    /// Whether these may be partitions of a topic: the next groups, each with a good list of replicas.
+    fn may_add(&self, partitions: &[PartitionState]) -> bool {
+        let are_groups_next = (self.next_group.0..).zip(partitions).all(|(next, p)| p.group.0 == next);
         let is_good_list = |replicas: &[BrokerId]| {
             let distinct: BTreeSet<_> = replicas.iter().collect();
             !replicas.is_empty() && distinct.len() == replicas.len() && replicas.iter().all(|b| self.brokers.contains_key(b))
         };
+        !partitions.is_empty() && are_groups_next && partitions.iter().all(|p| is_good_list(&p.replicas))
+    }
+
+    fn may_create(&self, topic: &TopicState) -> bool {
         check_topic_name(&topic.name).is_ok()
             && topic.id != TopicId(0)
             && !self.names.contains_key(&topic.id)
             && !self.collisions.contains_key(&collision_key(&topic.name))
-            && !topic.partitions.is_empty()
             && i32::try_from(topic.partitions.len()).is_ok()
-            && are_groups_next
-            && topic.partitions.iter().all(|p| is_good_list(&p.replicas))
+            && self.may_add(&topic.partitions)
     }
 
     fn delete(&mut self, id: TopicId, origin: RequestId) -> Change {
@@ -267,6 +347,8 @@ impl ClusterState {
         assert_eq!(self.collisions.len(), self.topics.len(), "no two names collide");
         assert!(self.next_group > GroupId::CONTROLLER, "group 0 is the controller");
         assert!(self.deleted.len() <= DELETED_TOPICS_REMEMBERED, "memory of deleted topics is bounded");
+        assert!(self.configs.len() <= CONFIG_RESOURCES_MAX, "resources with settings are bounded");
+        assert!(self.configs.values().all(|values| !values.is_empty()), "a resource without settings has no entry");
         let mut groups = 0;
         for (name, topic) in &self.topics {
             assert_eq!(*name, topic.name, "topics are filed under their name");
@@ -300,6 +382,11 @@ mod tests {
         Command::CreateTopic { name: name.into(), id: TopicId(id), configs: vec![], partitions, origin: RequestId::default() }
     }
 
+    fn more_partitions(id: u128, groups: &[u64]) -> Command {
+        let partitions = groups.iter().map(|g| NewPartition { group: GroupId(*g), replicas: vec![BrokerId(1)] }).collect();
+        Command::AddPartitions { id: TopicId(id), partitions, origin: RequestId { incarnation: 1, number: 5 } }
+    }
+
     fn state_with_broker() -> ClusterState {
         let mut state = ClusterState::default();
         assert_eq!(state.apply(&Command::RegisterBroker(registration(1, 7))), Change::Broker(BrokerId(1)));
@@ -327,10 +414,36 @@ mod tests {
             Command::ProducerIdBlock { broker: BrokerId(1), first: 0, length: 0 },
             Command::ProducerIdBlock { broker: BrokerId(2), first: 0, length: 10 },
             Command::RegisterBroker(registration(-1, 7)),
+            Command::SetTopicConfigs { id: TopicId(9), configs: vec![] },
+            more_partitions(9, &[3]),
+            more_partitions(1, &[4]),
+            more_partitions(1, &[]),
         ] {
             assert_eq!(state.apply(&illegal), Change::Ignored, "{illegal:?}");
             assert_eq!(state, before, "{illegal:?}");
         }
+    }
+
+    #[test]
+    fn added_partitions_follow_those_that_are_there() {
+        let mut state = state_with_broker();
+        state.apply(&topic("a", 1, &[1, 2]));
+        assert_eq!(state.apply(&more_partitions(1, &[3, 4])), Change::PartitionsAdded { topic: TopicId(1), first: 2 });
+        assert_eq!(state.partition_of(GroupId(4)), Some((TopicId(1), 3)));
+        assert_eq!(state.next_group(), GroupId(5));
+        state.check_invariants();
+    }
+
+    #[test]
+    fn a_resource_without_settings_is_forgotten() {
+        let mut state = state_with_broker();
+        let resource = ConfigResource::Group("g".into());
+        let set = |configs| Command::SetConfigs { resource: ConfigResource::Group("g".into()), configs };
+        assert_eq!(state.apply(&set(vec![("k".into(), "v".into())])), Change::Configs(resource.clone()));
+        assert_eq!(state.configs(&resource).len(), 1);
+        state.apply(&set(vec![]));
+        assert_eq!(state.config_resources().count(), 0);
+        state.check_invariants();
     }
 
     #[test]

@@ -81,6 +81,12 @@ impl Partition {
         &self.settings
     }
 
+    /// The topic's settings changed: they count for every batch that is judged from here on.
+    pub fn set_settings(&mut self, settings: TopicSettings) {
+        self.rules = rules_of(&settings);
+        self.settings = settings;
+    }
+
     /// Those settings that decide about a batch.
     #[must_use]
     pub fn rules(&self) -> &TopicRules {

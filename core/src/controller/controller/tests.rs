@@ -1,7 +1,8 @@
 //! Controllers of one cluster around a log that a test drives by hand: what is proposed is committed when the test says so.
 
 use super::*;
-use crate::controller::{NewTopic, TopicRef};
+use crate::config::{Change, Edit};
+use crate::controller::{ConfigChange, ConfigTarget, Growth, NewTopic, TopicRef};
 use crate::ids::GroupId;
 use crate::time::WallTime;
 use std::collections::BTreeMap;
@@ -164,6 +165,8 @@ fn code(response: Option<&ControllerResponse>) -> Option<i16> {
     Some(match response? {
         ControllerResponse::CreateTopics(list) => list[0].result.as_ref().err().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::DeleteTopics(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
+        ControllerResponse::AlterConfigs(list) => list[0].as_ref().map_or(0, |refusal| refusal.code.code()),
+        ControllerResponse::CreatePartitions(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::ProducerId(_) => 0,
         ControllerResponse::Failed(code) => code.code(),
     })
@@ -375,13 +378,54 @@ fn replicas_are_assigned_and_removed() {
                 format!("{group} {label} {voters:?} preferred={preferred}")
             }
             ClusterChange::TopicCreated { .. } => "created".to_string(),
-            ClusterChange::ReplicaRemoved { .. } | ClusterChange::TopicDeleted { .. } | ClusterChange::BrokerChanged { .. } => {
-                "unexpected".to_string()
-            }
+            ClusterChange::ReplicaRemoved { .. }
+            | ClusterChange::SettingsChanged { .. }
+            | ClusterChange::TopicDeleted { .. }
+            | ClusterChange::BrokerChanged { .. } => "unexpected".to_string(),
         })
         .collect();
     assert_eq!(shown, ["1 a-0 [b1, b2, b3] preferred=true", "2 a-1 [b1, b2, b3] preferred=false", "created"]);
     assert_eq!(cluster.node(2).state().partition_of(GroupId(1)).map(|(_, number)| number), Some(0));
+}
+
+#[test]
+fn settings_and_partitions_are_changed_through_any_broker() {
+    let mut cluster = Cluster::new(3);
+    cluster.submit(1, 1, create("a"));
+    cluster.settle();
+    let set = |target, value: &str| ConfigChange {
+        target,
+        change: Change::Edit(vec![("max.message.bytes".into(), Edit::Set(value.into()))]),
+    };
+    let changes = vec![set(ConfigTarget::Topic("a".into()), "1000"), set(ConfigTarget::Topic("a".into()), "many")];
+    cluster.submit(3, 2, ControllerRequest::AlterConfigs { changes, validate_only: false });
+    let topics = vec![Growth { name: "a".into(), count: 5, assignments: None }];
+    cluster.submit(2, 3, ControllerRequest::CreatePartitions { topics, validate_only: false, timeout_ms: 1000 });
+    cluster.settle();
+    assert_eq!(code(cluster.answers.get(&2)), Some(0));
+    assert!(matches!(&cluster.answers[&2], ControllerResponse::AlterConfigs(verdicts) if verdicts[1].is_some()));
+    assert_eq!(code(cluster.answers.get(&3)), Some(0));
+    for broker in 1..=3 {
+        let node = cluster.node(broker);
+        let topic = node.state().topic("a").expect("there");
+        assert_eq!((node.topic_settings(topic).max_message_bytes, topic.partitions.len()), (1000, 5));
+    }
+}
+
+#[test]
+fn a_change_of_settings_is_answered_though_its_leader_is_lost() {
+    let mut cluster = Cluster::new(3);
+    cluster.cut = vec![BrokerId(1)];
+    let target = ConfigTarget::Other(ConfigResource::AllBrokers);
+    let change = Change::Edit(vec![("message.max.bytes".into(), Edit::Set("2000".into()))]);
+    let changes = vec![ConfigChange { target, change }];
+    cluster.submit(2, 1, ControllerRequest::AlterConfigs { changes, validate_only: false });
+    cluster.settle();
+    assert!(cluster.answers.is_empty(), "nobody could decide");
+    cluster.elect(BrokerId(3));
+    cluster.settle();
+    assert_eq!(code(cluster.answers.get(&1)), Some(0));
+    assert_eq!(cluster.node(2).layers().cluster["message.max.bytes"], "2000");
 }
 
 #[test]
