@@ -17,7 +17,7 @@ use crate::protocol::{ErrorCode, Text, Uuid};
 use std::collections::BTreeSet;
 
 /// What everyone may do with a topic where there is no authorizer: a bit per ACL operation.
-const TOPIC_OPERATIONS: i32 = 3576;
+pub(super) const TOPIC_OPERATIONS: i32 = 3576;
 /// The same for the cluster.
 pub(super) const CLUSTER_OPERATIONS: i32 = 8096;
 /// Not asked for.
@@ -167,7 +167,7 @@ fn found(known: &Known<'_>, topic: &TopicState, operations: i32) -> Topics {
     }
 }
 
-fn describe_partition(known: &Known<'_>, number: i32, partition: &PartitionState) -> Partitions {
+pub(super) fn describe_partition(known: &Known<'_>, number: i32, partition: &PartitionState) -> Partitions {
     let is_live = |id: BrokerId| known.cluster.broker(id).is_some_and(|b| !b.is_fenced);
     let leadership = known.leaders.get(partition.group);
     // A leader that is not listed among the brokers is of no use to a client.

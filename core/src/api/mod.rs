@@ -13,10 +13,13 @@ pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_topic_partitions;
 pub mod fetch;
 pub mod fetch_session;
 pub mod init_producer_id;
+pub mod list_config_resources;
 pub mod list_offsets;
+pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
@@ -32,8 +35,10 @@ use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-    describe_configs::DescribeConfigsRequest, fetch::FetchRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
-    init_producer_id::InitProducerIdRequest, list_offsets::ListOffsetsRequest, metadata::MetadataRequest,
+    describe_configs::DescribeConfigsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
+    list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
+    list_partition_reassignments::ListPartitionReassignmentsRequest, metadata::MetadataRequest,
     offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
 };
 use crate::protocol::{DecodeError, Message, Reader, RequestHeader, encode_response};
@@ -84,8 +89,14 @@ pub enum Ask {
     CreatePartitions(CreatePartitionsRequest),
     /// IncrementalAlterConfigs.
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    /// ListPartitionReassignments.
+    ListPartitionReassignments(ListPartitionReassignmentsRequest),
     /// DescribeCluster.
     DescribeCluster(DescribeClusterRequest),
+    /// ListConfigResources.
+    ListConfigResources(ListConfigResourcesRequest),
+    /// DescribeTopicPartitions.
+    DescribeTopicPartitions(DescribeTopicPartitionsRequest),
 }
 
 /// Why a frame is not answered: the connection is closed, as Kafka does.
@@ -160,6 +171,13 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::CreatePartitions => Ask::CreatePartitions(CreatePartitionsRequest::decode(&mut reader, version)?),
         Api::IncrementalAlterConfigs => {
             Ask::IncrementalAlterConfigs(IncrementalAlterConfigsRequest::decode(&mut reader, version)?)
+        }
+        Api::ListPartitionReassignments => {
+            Ask::ListPartitionReassignments(ListPartitionReassignmentsRequest::decode(&mut reader, version)?)
+        }
+        Api::ListConfigResources => Ask::ListConfigResources(ListConfigResourcesRequest::decode(&mut reader, version)?),
+        Api::DescribeTopicPartitions => {
+            Ask::DescribeTopicPartitions(DescribeTopicPartitionsRequest::decode(&mut reader, version)?)
         }
         Api::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
     };

@@ -34,8 +34,14 @@ pub enum Api {
     CreatePartitions,
     /// IncrementalAlterConfigs.
     IncrementalAlterConfigs,
+    /// ListPartitionReassignments.
+    ListPartitionReassignments,
     /// DescribeCluster.
     DescribeCluster,
+    /// ListConfigResources.
+    ListConfigResources,
+    /// DescribeTopicPartitions.
+    DescribeTopicPartitions,
 }
 
 /// One API.
@@ -56,7 +62,7 @@ const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
 }
 
 /// All of them, ascending by key.
-pub const SERVED: [Served; 14] = [
+pub const SERVED: [Served; 17] = [
     Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
     same(Api::Fetch, ApiKey::Fetch, 4, 18),
     same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
@@ -70,7 +76,10 @@ pub const SERVED: [Served; 14] = [
     same(Api::AlterConfigs, ApiKey::AlterConfigs, 0, 2),
     same(Api::CreatePartitions, ApiKey::CreatePartitions, 0, 3),
     same(Api::IncrementalAlterConfigs, ApiKey::IncrementalAlterConfigs, 0, 1),
+    same(Api::ListPartitionReassignments, ApiKey::ListPartitionReassignments, 0, 0),
     same(Api::DescribeCluster, ApiKey::DescribeCluster, 0, 2),
+    same(Api::ListConfigResources, ApiKey::ListConfigResources, 0, 1),
+    same(Api::DescribeTopicPartitions, ApiKey::DescribeTopicPartitions, 0, 0),
 ];
 
 /// The entry of an API, if it is served.

@@ -5,15 +5,16 @@ use super::parking::Parked;
 use super::work::Work;
 use crate::api::alter_configs::AlterJob;
 use crate::api::{
-    ReplyTo, api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs, init_producer_id,
-    metadata,
+    ReplyTo, api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs,
+    describe_topic_partitions, init_producer_id, metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
 use crate::protocol::messages::{
     api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    init_producer_id::InitProducerIdRequest, metadata::MetadataRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, init_producer_id::InitProducerIdRequest,
+    metadata::MetadataRequest,
 };
 use crate::time::Now;
 
@@ -85,14 +86,24 @@ impl Broker {
         }
     }
 
-    pub(crate) fn metadata(&mut self, now: Now, reply: ReplyTo, request: MetadataRequest, out: &mut Outputs) {
-        let known = metadata::Known {
+    fn known(&self) -> metadata::Known<'_> {
+        metadata::Known {
             cluster_id: &self.config.cluster_id,
             broker: self.config.broker,
             cluster: self.local.controller.state(),
             leaders: &self.local.leaders,
             auto_create: self.settings.auto_create_topics,
-        };
+        }
+    }
+
+    pub(crate) fn describe_topic_partitions(&self, reply: ReplyTo, request: &DescribeTopicPartitionsRequest, out: &mut Outputs) {
+        let partitions_max = self.settings.number("max.request.partition.size.limit");
+        let partitions_max = partitions_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(1);
+        reply.answer(&describe_topic_partitions::respond(&self.known(), request, partitions_max), out);
+    }
+
+    pub(crate) fn metadata(&mut self, now: Now, reply: ReplyTo, request: MetadataRequest, out: &mut Outputs) {
+        let known = self.known();
         let metadata::Answer { response, create } = metadata::respond(&known, &request, reply.version);
         reply.answer(&response, out);
         if !create.is_empty() {

@@ -8,7 +8,7 @@ use crate::api::alter_configs::AlterJob;
 use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
-use crate::api::{Ask, ClientRequest, ReplyTo, offset_for_leader_epoch};
+use crate::api::{Ask, ClientRequest, ReplyTo, list_config_resources, list_partition_reassignments, offset_for_leader_epoch};
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
@@ -44,6 +44,12 @@ impl Broker {
             Ask::ApiVersions(request) => self.api_versions(reply, request, out),
             Ask::DescribeConfigs(request) => self.describe_configs(now, reply, request, out),
             Ask::DescribeCluster(request) => self.describe_cluster(now, reply, request, out),
+            Ask::DescribeTopicPartitions(request) => self.describe_topic_partitions(reply, &request, out),
+            Ask::ListConfigResources(request) => {
+                let cluster = self.local.controller.state();
+                reply.answer(&list_config_resources::respond(cluster, &request, reply.version), out);
+            }
+            Ask::ListPartitionReassignments(_) => reply.answer(&list_partition_reassignments::respond(), out),
             Ask::CreateTopics(request) => self.submit(now, reply, AdminJob::create_topics(request), out),
             Ask::DeleteTopics(request) => self.submit(now, reply, AdminJob::delete_topics(request), out),
             Ask::CreatePartitions(request) => self.submit(now, reply, AdminJob::CreatePartitions(request), out),

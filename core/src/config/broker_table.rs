@@ -342,7 +342,7 @@ pub static BROKER_SETTINGS: [Setting; 340] = [
     ro("process.roles", List, NULL).used("Every broker is also a voter of the controller in this version."),
     ro("group.max.size", Int, "2147483647"),
     ro("broker.id", Int, "-1").used("Number of this broker, by its older name."),
-    ro("max.request.partition.size.limit", Int, "2000"),
+    ro("max.request.partition.size.limit", Int, "2000").at_least(1).used("Most partitions in one answer of DescribeTopicPartitions."),
     ro("offsets.topic.compression.codec", Int, "0"),
     ro("sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms", Long, "10000"),
     ro("delegation.token.max.lifetime.ms", Long, "604800000"),
