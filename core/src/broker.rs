@@ -13,6 +13,7 @@
 pub(crate) mod admin;
 #[cfg(test)]
 mod admin_tests;
+pub(crate) mod balance;
 mod config;
 mod events;
 pub(crate) mod held;
@@ -68,6 +69,7 @@ pub struct Broker {
     /// Fetches whose partitions have news.
     woken: BTreeSet<u64>,
     spread_at: Instant,
+    balance_at: Instant,
     /// Peers that can be reached.
     peers_up: BTreeSet<BrokerId>,
     stopping: Stopping,
@@ -132,6 +134,7 @@ impl Broker {
             self.local.controller.next_deadline().map(|i| at(i, "the controller")),
             self.parking.next_deadline().map(|i| at(i, "the patience of a parked request")),
             self.local.leaders.has_news().then(|| at(self.spread_at, "leadership news for the other brokers")),
+            self.balance_due().map(|i| at(i, "the balance of leaderships")),
             self.stopping.deadline().map(|i| at(i, "leaderships to be taken over before the stop")),
         ]
         .into_iter()
@@ -166,5 +169,8 @@ impl Broker {
             self.patience_over(now, number, out);
         }
         self.spread_leadership(now);
+        if is_due(self.balance_due()) {
+            self.balance(now);
+        }
     }
 }

@@ -15,7 +15,7 @@ from brokers import ROOT, Cluster, LaneFailed, main, say, testing_properties
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "probe")
 DIFFERENCES = os.path.join(ROOT, "tests", "golden", "differences.md")
-SECTIONS = "^(api_versions|framing|metadata|produce|idempotence|fetch|list_offsets|topics)$"
+SECTIONS = "^(api_versions|framing|metadata|produce|idempotence|fetch|list_offsets|topics|configs|cluster)$"
 ABSENT = "not asked"
 
 

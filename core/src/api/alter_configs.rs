@@ -127,14 +127,8 @@ impl AlterJob {
     /// The controller's verdicts go to the resources that were not refused before.
     fn settle(self, response: ControllerResponse) -> Vec<(i8, Text, Option<Refusal>)> {
         let failure = response.failure();
-        let mut verdicts = match response {
-            ControllerResponse::AlterConfigs(verdicts) => verdicts.into_iter(),
-            ControllerResponse::CreateTopics(_)
-            | ControllerResponse::DeleteTopics(_)
-            | ControllerResponse::CreatePartitions(_)
-            | ControllerResponse::ProducerId(_)
-            | ControllerResponse::Failed(_) => Vec::new().into_iter(),
-        };
+        let verdicts = if let ControllerResponse::AlterConfigs(verdicts) = response { verdicts } else { Vec::new() };
+        let mut verdicts = verdicts.into_iter();
         let settle = |(kind, name, refusal): (i8, Text, Option<Refusal>)| {
             let undecided = || Some(Refusal::new(failure, "The controller did not decide in time."));
             (kind, name, refusal.or_else(|| verdicts.next().unwrap_or_else(undecided)))

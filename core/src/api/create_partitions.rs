@@ -28,13 +28,10 @@ pub fn plan(request: &CreatePartitionsRequest) -> ControllerRequest {
 #[must_use]
 pub fn respond(request: &CreatePartitionsRequest, response: ControllerResponse) -> CreatePartitionsResponse {
     let failure = response.failure();
-    let results = match response {
-        ControllerResponse::CreatePartitions(growths) => growths.into_iter().map(describe).collect(),
-        ControllerResponse::CreateTopics(_)
-        | ControllerResponse::DeleteTopics(_)
-        | ControllerResponse::AlterConfigs(_)
-        | ControllerResponse::ProducerId(_)
-        | ControllerResponse::Failed(_) => all_failed(request, failure),
+    let results = if let ControllerResponse::CreatePartitions(growths) = response {
+        growths.into_iter().map(describe).collect()
+    } else {
+        all_failed(request, failure)
     };
     CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() }
 }

@@ -37,21 +37,14 @@ pub fn plan(request: &CreateTopicsRequest) -> ControllerRequest {
 #[must_use]
 pub fn respond(request: &CreateTopicsRequest, response: ControllerResponse, layers: BrokerLayers<'_>) -> CreateTopicsResponse {
     let failure = response.failure();
-    let topics = match response {
-        ControllerResponse::CreateTopics(creations) => creations
-            .into_iter()
-            .map(|creation| match creation.result {
-                Ok(created) => succeeded(&creation.name, &created, layers),
-                Err(refusal) => failed(&creation.name, &refusal),
-            })
-            .collect(),
-        ControllerResponse::DeleteTopics(_)
-        | ControllerResponse::AlterConfigs(_)
-        | ControllerResponse::CreatePartitions(_)
-        | ControllerResponse::ProducerId(_)
-        | ControllerResponse::Failed(_) => all_failed(request, failure),
+    let ControllerResponse::CreateTopics(creations) = response else {
+        return CreateTopicsResponse { topics: all_failed(request, failure), ..CreateTopicsResponse::default() };
     };
-    CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+    let topics = creations.into_iter().map(|creation| match creation.result {
+        Ok(created) => succeeded(&creation.name, &created, layers),
+        Err(refusal) => failed(&creation.name, &refusal),
+    });
+    CreateTopicsResponse { topics: topics.collect(), ..CreateTopicsResponse::default() }
 }
 
 fn succeeded(name: &str, created: &CreatedTopic, layers: BrokerLayers<'_>) -> Topics {

@@ -20,13 +20,10 @@ pub fn plan(request: &DeleteTopicsRequest, version: i16) -> ControllerRequest {
 #[must_use]
 pub fn respond(request: &DeleteTopicsRequest, response: ControllerResponse, version: i16) -> DeleteTopicsResponse {
     let failure = response.failure();
-    let responses = match response {
-        ControllerResponse::DeleteTopics(deletions) => deletions.into_iter().map(describe).collect(),
-        ControllerResponse::CreateTopics(_)
-        | ControllerResponse::AlterConfigs(_)
-        | ControllerResponse::CreatePartitions(_)
-        | ControllerResponse::ProducerId(_)
-        | ControllerResponse::Failed(_) => all_failed(request, version, failure),
+    let responses = if let ControllerResponse::DeleteTopics(deletions) = response {
+        deletions.into_iter().map(describe).collect()
+    } else {
+        all_failed(request, version, failure)
     };
     DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
 }

@@ -49,7 +49,8 @@ pub fn respond(response: &ControllerResponse) -> InitProducerIdResponse {
         ControllerResponse::CreateTopics(_)
         | ControllerResponse::DeleteTopics(_)
         | ControllerResponse::AlterConfigs(_)
-        | ControllerResponse::CreatePartitions(_) => failed(ErrorCode::UnknownServerError),
+        | ControllerResponse::CreatePartitions(_)
+        | ControllerResponse::Quorum(_) => failed(ErrorCode::UnknownServerError),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::protocol::messages::list_partition_reassignments::ListPartitionReassi
 /// The answer to every request.
 #[must_use]
 pub fn respond() -> ListPartitionReassignmentsResponse {
-    ListPartitionReassignmentsResponse::default()
+    ListPartitionReassignmentsResponse { error_message: None, ..ListPartitionReassignmentsResponse::default() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,10 @@ pub mod create_topics;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_quorum;
 pub mod describe_topic_partitions;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod fetch_session;
 pub mod init_producer_id;
@@ -35,7 +38,8 @@ use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
     create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-    describe_configs::DescribeConfigsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest, fetch::FetchRequest,
+    describe_configs::DescribeConfigsRequest, describe_log_dirs::DescribeLogDirsRequest, describe_quorum::DescribeQuorumRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, elect_leaders::ElectLeadersRequest, fetch::FetchRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
     list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
     list_partition_reassignments::ListPartitionReassignmentsRequest, metadata::MetadataRequest,
@@ -89,6 +93,12 @@ pub enum Ask {
     CreatePartitions(CreatePartitionsRequest),
     /// IncrementalAlterConfigs.
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    /// DescribeLogDirs.
+    DescribeLogDirs(DescribeLogDirsRequest),
+    /// ElectLeaders.
+    ElectLeaders(ElectLeadersRequest),
+    /// DescribeQuorum.
+    DescribeQuorum(DescribeQuorumRequest),
     /// ListPartitionReassignments.
     ListPartitionReassignments(ListPartitionReassignmentsRequest),
     /// DescribeCluster.
@@ -172,6 +182,9 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::IncrementalAlterConfigs => {
             Ask::IncrementalAlterConfigs(IncrementalAlterConfigsRequest::decode(&mut reader, version)?)
         }
+        Api::DescribeLogDirs => Ask::DescribeLogDirs(DescribeLogDirsRequest::decode(&mut reader, version)?),
+        Api::ElectLeaders => Ask::ElectLeaders(ElectLeadersRequest::decode(&mut reader, version)?),
+        Api::DescribeQuorum => Ask::DescribeQuorum(DescribeQuorumRequest::decode(&mut reader, version)?),
         Api::ListPartitionReassignments => {
             Ask::ListPartitionReassignments(ListPartitionReassignmentsRequest::decode(&mut reader, version)?)
         }

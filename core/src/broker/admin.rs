@@ -6,15 +6,15 @@ use super::work::Work;
 use crate::api::alter_configs::AlterJob;
 use crate::api::{
     ReplyTo, api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs,
-    describe_topic_partitions, init_producer_id, metadata,
+    describe_log_dirs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
 use crate::protocol::messages::{
     api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_topic_partitions::DescribeTopicPartitionsRequest, init_producer_id::InitProducerIdRequest,
-    metadata::MetadataRequest,
+    describe_log_dirs::DescribeLogDirsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest,
+    init_producer_id::InitProducerIdRequest, metadata::MetadataRequest,
 };
 use crate::time::Now;
 
@@ -32,6 +32,7 @@ pub(crate) enum AdminJob {
     /// IncrementalAlterConfigs.
     EditConfigs(AlterJob),
     InitProducerId(InitProducerIdRequest),
+    DescribeQuorum,
 }
 
 impl AdminJob {
@@ -57,6 +58,7 @@ impl Broker {
                 Some(asked) => asked,
                 None => return self.answer_admin(reply, job, ControllerResponse::AlterConfigs(Vec::new()), out),
             },
+            AdminJob::DescribeQuorum => ControllerRequest::DescribeQuorum,
             AdminJob::InitProducerId(request) => match init_producer_id::plan(request, &self.settings) {
                 Ok(asked) => asked,
                 Err(answer) => return reply.answer(&*answer, out),
@@ -82,6 +84,10 @@ impl Broker {
             AdminJob::ReplaceConfigs(alter) => reply.answer(&alter.respond_replaced(response), out),
             AdminJob::EditConfigs(alter) => reply.answer(&alter.respond_edited(response), out),
             AdminJob::DeleteTopics(request) => reply.answer(&delete_topics::respond(&request, response, reply.version), out),
+            AdminJob::DescribeQuorum => {
+                let cluster = self.local.controller.state();
+                reply.answer(&describe_quorum::respond(cluster, response), out);
+            }
             AdminJob::InitProducerId(_) => reply.answer(&init_producer_id::respond(&response), out),
         }
     }
@@ -94,6 +100,11 @@ impl Broker {
             leaders: &self.local.leaders,
             auto_create: self.settings.auto_create_topics,
         }
+    }
+
+    pub(crate) fn describe_log_dirs(&self, now: Now, reply: ReplyTo, request: &DescribeLogDirsRequest, out: &mut Outputs) {
+        let given = self.settings.text("log.dirs").or_else(|| self.settings.text("log.dir"));
+        reply.answer(&describe_log_dirs::respond(&self.local.view(now), &given.unwrap_or_default(), request), out);
     }
 
     pub(crate) fn describe_topic_partitions(&self, reply: ReplyTo, request: &DescribeTopicPartitionsRequest, out: &mut Outputs) {

@@ -8,7 +8,7 @@ use crate::ids::{GroupId, Index, Term, TopicPartition};
 use crate::output::Outputs;
 use crate::partition::{Appended, Partition, Producers};
 use crate::protocol::ErrorCode;
-use crate::raft::{GroupEvent, Proposal};
+use crate::raft::{GroupEvent, Proposal, quorum_of};
 use crate::time::Now;
 
 impl Broker {
@@ -166,6 +166,12 @@ impl Broker {
                         }
                     }
                     ControllerOutput::Send { to, message } => self.local.replicas.send(to, KIND_CONTROLLER, message),
+                    ControllerOutput::DescribeQuorum { to, id } => {
+                        let group = self.local.replicas.group(GroupId::CONTROLLER);
+                        if let Some(quorum) = group.and_then(|group| quorum_of(group, now)) {
+                            self.local.controller.quorum_described(now, to, id, quorum);
+                        }
+                    }
                     ControllerOutput::Done { token, response } => self.admin_done(token, response, out),
                 }
             }

@@ -104,6 +104,7 @@ impl Recovery {
             gated: BTreeSet::new(),
             woken: BTreeSet::new(),
             spread_at: now.monotonic,
+            balance_at: now.monotonic.plus_ms(BALANCE_FIRST_MS),
             peers_up: std::collections::BTreeSet::new(),
             stopping: Stopping::default(),
             canary: 0,
@@ -116,5 +117,7 @@ pub(super) fn producer_rules(settings: &BrokerSettings) -> ProducerRules {
     ProducerRules { expiration_ms: settings.producer_id_expiration_ms, producers_max: PRODUCERS_PER_PARTITION_MAX }
 }
 
+/// Milliseconds before leaderships are balanced for the first time: brokers that start together find each other first.
+const BALANCE_FIRST_MS: u64 = 60_000;
 /// Kafka's default of `log.segment.bytes`; a topic's own `segment.bytes` is told when its replica is made.
 const SEGMENT_BYTES_DEFAULT: u64 = 1_073_741_824;

@@ -8,7 +8,9 @@ use crate::api::alter_configs::AlterJob;
 use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
-use crate::api::{Ask, ClientRequest, ReplyTo, list_config_resources, list_partition_reassignments, offset_for_leader_epoch};
+use crate::api::{
+    Ask, ClientRequest, ReplyTo, describe_quorum, list_config_resources, list_partition_reassignments, offset_for_leader_epoch,
+};
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
@@ -49,6 +51,12 @@ impl Broker {
                 let cluster = self.local.controller.state();
                 reply.answer(&list_config_resources::respond(cluster, &request, reply.version), out);
             }
+            Ask::DescribeLogDirs(request) => self.describe_log_dirs(now, reply, &request, out),
+            Ask::DescribeQuorum(request) if describe_quorum::is_known(&request) => {
+                self.submit(now, reply, AdminJob::DescribeQuorum, out);
+            }
+            Ask::DescribeQuorum(request) => reply.answer(&describe_quorum::refuse(&request), out),
+            Ask::ElectLeaders(request) => self.elect_leaders(now, reply, &request, out),
             Ask::ListPartitionReassignments(_) => reply.answer(&list_partition_reassignments::respond(), out),
             Ask::CreateTopics(request) => self.submit(now, reply, AdminJob::create_topics(request), out),
             Ask::DeleteTopics(request) => self.submit(now, reply, AdminJob::delete_topics(request), out),
@@ -325,7 +333,7 @@ impl Broker {
                     reply.answer(&job.respond(), out);
                 }
             }
-            Work::Produce(_) | Work::Admin(_) => unreachable!("request {number} does not read"),
+            Work::Produce(_) | Work::Admin(_) | Work::Elect(_) => unreachable!("request {number} does not read"),
         }
     }
 
@@ -340,6 +348,7 @@ impl Broker {
                 }
             }
             Work::Fetch(_) => self.look_again(now, number, Patience::Over, out),
+            Work::Elect(_) => self.look_at_election(now, number, out),
             Work::ListOffsets(_) | Work::Admin(_) => unreachable!("request {number} has no deadline"),
         }
     }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 pub(super) const KIND_CONTROLLER: u8 = 1;
 /// The leader table's messages.
 pub(super) const KIND_LEADERS: u8 = 2;
+/// Groups to be handed to their preferred leaders.
+pub(super) const KIND_ELECT: u8 = 3;
 
 impl Broker {
     /// Writes what this broker's replica knows of its group's leadership into the table.
@@ -67,6 +69,7 @@ impl Broker {
                 KIND_LEADERS => {
                     self.local.leaders.merge(message.body);
                 }
+                KIND_ELECT => self.elect_message(now, message.body),
                 // Another version's: nothing here depends on it.
                 _ => {}
             }

@@ -1,6 +1,7 @@
 //! What a parked request waits for.
 
 use super::admin::AdminJob;
+use super::balance::Election;
 use crate::api::fetch::FetchJob;
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::ProduceJob;
@@ -16,4 +17,6 @@ pub(crate) enum Work {
     ListOffsets(ListOffsetsJob),
     /// For the controller.
     Admin(AdminJob),
+    /// For other leaders.
+    Elect(Box<Election>),
 }

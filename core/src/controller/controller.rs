@@ -21,6 +21,7 @@ use crate::config::{BrokerLayers, BrokerSettings, TopicSettings};
 use crate::ids::{BrokerId, Index, ProducerId, Term};
 use crate::limits::{CONTROLLER_REQUESTS_MAX, GROUP_LABEL_BYTES_MAX};
 use crate::protocol::ErrorCode;
+use crate::raft::Quorum;
 use crate::random::keyed;
 use crate::time::{Instant, Now};
 use bytes::Bytes;
@@ -34,6 +35,8 @@ const RETRY_NOT_LEADER_MS: u64 = 100;
 const PRODUCER_ID_WAIT_MS: u64 = 30_000;
 /// The same for a change of settings; Kafka's default of a client's `request.timeout.ms`.
 const ALTER_CONFIGS_WAIT_MS: u64 = 30_000;
+/// The same for a look at the quorum, which needs no commit.
+const QUORUM_WAIT_MS: u64 = 5_000;
 /// Salt of the draw of the incarnation.
 const INCARNATION: u64 = 0x696e_6361_726e_6174;
 
@@ -180,6 +183,9 @@ impl Controller {
                 let question = Question::CreatePartitions { topics, validate_only };
                 self.ask(now, Purpose::Client(token), question, patience_ms(timeout_ms));
             }
+            ControllerRequest::DescribeQuorum => {
+                self.ask(now, Purpose::Client(token), Question::Quorum, QUORUM_WAIT_MS);
+            }
             ControllerRequest::AllocateProducerId => {
                 self.ids.waiting.push_back((token, now.monotonic.plus_ms(PRODUCER_ID_WAIT_MS)));
                 self.give_producer_ids(now);
@@ -238,6 +244,12 @@ impl Controller {
             lead.refused(payload, &self.state);
         }
         self.drain_lead(now);
+    }
+
+    /// How far the voters of group 0 are, as [`ControllerOutput::DescribeQuorum`] asked.
+    pub fn quorum_described(&mut self, now: Now, to: BrokerId, id: RequestId, quorum: Quorum) {
+        let answer = Answer::Quorum(quorum);
+        self.hand_out(now, vec![LeadOutput::Answer { to, id, answer }]);
     }
 
     /// A committed command, in index order; payloads that are no command of this version change nothing.
@@ -351,6 +363,7 @@ impl Controller {
         for output in outputs {
             match output {
                 LeadOutput::Propose(payload) => self.out.push(ControllerOutput::Propose(payload)),
+                LeadOutput::DescribeQuorum { to, id } => self.out.push(ControllerOutput::DescribeQuorum { to, id }),
                 LeadOutput::Answer { to, id, answer } if to == me => self.answered(now, id.number, self.applied, answer),
                 LeadOutput::NotLeader { to, id } if to == me => self.not_leader(now, id.number),
                 LeadOutput::Answer { to, id, answer } => {
@@ -409,6 +422,7 @@ impl Controller {
             (Purpose::Client(token), Answer::CreatePartitions(growths)) => {
                 self.done(token, ControllerResponse::CreatePartitions(growths));
             }
+            (Purpose::Client(token), Answer::Quorum(quorum)) => self.done(token, ControllerResponse::Quorum(quorum)),
             (Purpose::Client(token), Answer::Failed(code)) => self.done(token, ControllerResponse::Failed(code)),
             (Purpose::Client(token), Answer::ProducerIds { .. }) => {
                 self.done(token, ControllerResponse::Failed(ErrorCode::UnknownServerError));
@@ -424,6 +438,7 @@ impl Controller {
                 | Answer::DeleteTopics(_)
                 | Answer::AlterConfigs(_)
                 | Answer::CreatePartitions(_)
+                | Answer::Quorum(_)
                 | Answer::Failed(_),
             ) => self.give_producer_ids(now),
         }

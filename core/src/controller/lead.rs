@@ -38,6 +38,11 @@ pub(super) enum LeadOutput {
         id: RequestId,
         answer: Answer,
     },
+    /// The quorum is to be told to the asker.
+    DescribeQuorum {
+        to: BrokerId,
+        id: RequestId,
+    },
     /// To the asker: ask again.
     NotLeader {
         to: BrokerId,
@@ -130,6 +135,10 @@ impl Lead {
                 let (growths, commands) = plan_grow(&mut self.shadow, topics, *validate_only, id);
                 (Answer::CreatePartitions(growths), commands)
             }
+            Question::Quorum => {
+                self.out.push(LeadOutput::DescribeQuorum { to: from, id });
+                return;
+            }
             Question::ProducerIds => {
                 let (first, length) = (self.shadow.next_producer_id(), PRODUCER_ID_BLOCK);
                 let command = Command::ProducerIdBlock { broker: from, first, length };
@@ -209,7 +218,7 @@ impl Lead {
     /// Leadership is lost: all who wait must ask the next leader.
     pub(super) fn resign(mut self) -> Vec<LeadOutput> {
         self.disappoint(|_| true);
-        self.out.retain(|output| !matches!(output, LeadOutput::Propose(_)));
+        self.out.retain(|output| !matches!(output, LeadOutput::Propose(_) | LeadOutput::DescribeQuorum { .. }));
         self.out
     }
 

@@ -15,9 +15,10 @@
 //! kind 3 not the leader  id (u64, u64)
 //! kind 4 heartbeat       registration
 //! question: u8 1 CreateTopics (list topics, validate only bool), 2 DeleteTopics (list), 3 producer ids,
-//!           4 AlterConfigs (list changes, validate only bool), 5 CreatePartitions (list topics, validate only bool)
+//!           4 AlterConfigs (list changes, validate only bool), 5 CreatePartitions (list topics, validate only bool), 6 quorum
 //! answer:   u8 1 CreateTopics (list), 2 DeleteTopics (list), 3 producer ids (first i64, length i32), 4 failed (i16),
-//!           5 AlterConfigs (list option refusal), 6 CreatePartitions (list (name text, option refusal))
+//!           5 AlterConfigs (list option refusal), 6 CreatePartitions (list (name text, option refusal)),
+//!           7 quorum (leader i32, epoch i32, high watermark i64, list (broker i32, log end i64, heard i64, caught up i64))
 //! ```
 
 use super::bytes_io::{ByteReader, ByteWriter};
@@ -25,9 +26,10 @@ use super::command::{Registration, RequestId};
 use super::request::{
     ConfigChange, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicGrowth, TopicRef,
 };
-use super::request_bytes::{read_config_change, read_growth, write_config_change, write_growth};
+use super::request_bytes::{read_config_change, read_growth, read_quorum, write_config_change, write_growth, write_quorum};
 use crate::ids::{BrokerId, Index, TopicId};
 use crate::protocol::ErrorCode;
+use crate::raft::Quorum;
 use bytes::Bytes;
 
 const VERSION: u8 = 1;
@@ -53,6 +55,7 @@ pub(super) enum Question {
     ProducerIds,
     AlterConfigs { changes: Vec<ConfigChange>, validate_only: bool },
     CreatePartitions { topics: Vec<Growth>, validate_only: bool },
+    Quorum,
 }
 
 /// What came of it.
@@ -63,6 +66,7 @@ pub(super) enum Answer {
     ProducerIds { first: i64, length: i32 },
     AlterConfigs(Vec<Option<Refusal>>),
     CreatePartitions(Vec<TopicGrowth>),
+    Quorum(Quorum),
     Failed(ErrorCode),
 }
 
@@ -128,6 +132,7 @@ impl Question {
                 });
             }
             Question::ProducerIds => out.u8(3),
+            Question::Quorum => out.u8(6),
             Question::AlterConfigs { changes, validate_only } => {
                 out.u8(4);
                 out.list(changes, write_config_change);
@@ -147,6 +152,7 @@ impl Question {
                 input.list(17, |input| Some(TopicRef { name: input.option(ByteReader::text)?, id: TopicId(input.u128()?) }))?,
             )),
             3 => Some(Question::ProducerIds),
+            6 => Some(Question::Quorum),
             4 => Some(Question::AlterConfigs { changes: input.list(6, read_config_change)?, validate_only: input.bool()? }),
             5 => Some(Question::CreatePartitions { topics: input.list(7, read_growth)?, validate_only: input.bool()? }),
             _ => None,
@@ -194,6 +200,10 @@ impl Answer {
                 out.u8(5);
                 out.list(verdicts, |out, refusal| out.option(refusal.as_ref(), write_refusal));
             }
+            Answer::Quorum(quorum) => {
+                out.u8(7);
+                write_quorum(out, quorum);
+            }
             Answer::CreatePartitions(growths) => {
                 out.u8(6);
                 out.list(growths, |out, growth| {
@@ -223,6 +233,7 @@ impl Answer {
             })?)),
             3 => Some(Answer::ProducerIds { first: input.i64()?, length: input.i32()? }),
             4 => Some(Answer::Failed(ErrorCode::from_code(input.i16()?)?)),
+            7 => Some(Answer::Quorum(read_quorum(input)?)),
             5 => Some(Answer::AlterConfigs(input.list(1, |input| input.option(read_refusal))?)),
             6 => Some(Answer::CreatePartitions(
                 input.list(3, |input| Some(TopicGrowth { name: input.text()?, refusal: input.option(read_refusal)? }))?,
@@ -290,6 +301,8 @@ mod tests {
     use super::super::request::ConfigTarget;
     use super::*;
     use crate::config::{Change, Edit};
+    use crate::ids::LeaderEpoch;
+    use crate::raft::Voter;
     use proptest::prelude::*;
 
     fn config_changes() -> Vec<ConfigChange> {
@@ -329,6 +342,13 @@ mod tests {
                 TopicRef { name: Some("x".into()), id: TopicId(0) },
             ])),
             request(Question::ProducerIds),
+            request(Question::Quorum),
+            answer(Answer::Quorum(Quorum {
+                leader: BrokerId(1),
+                epoch: LeaderEpoch(2),
+                high_watermark: 3,
+                voters: vec![Voter { broker: BrokerId(4), log_end: 5, heard_ms: -1, caught_up_ms: 6 }],
+            })),
             request(Question::AlterConfigs { changes: config_changes(), validate_only: true }),
             request(Question::CreatePartitions {
                 topics: vec![
@@ -377,7 +397,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(sample in 0..13usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn hostile_bytes_never_panic(sample in 0..15usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = samples()[sample].encode().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;

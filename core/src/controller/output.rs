@@ -1,5 +1,6 @@
 //! What the controller asks of its broker and tells it.
 
+use super::command::RequestId;
 use super::request::ControllerResponse;
 use crate::config::TopicSettings;
 use crate::ids::{BrokerId, GroupId, TopicId};
@@ -16,6 +17,13 @@ pub enum ControllerOutput {
         to: BrokerId,
         /// The message.
         message: Bytes,
+    },
+    /// Say how far the voters of group 0 are with [`super::Controller::quorum_described`], if this broker leads it.
+    DescribeQuorum {
+        /// Who asks, maybe this broker.
+        to: BrokerId,
+        /// Its request.
+        id: RequestId,
     },
     /// The answer to a [`super::Controller::submit`]; given once for every token.
     Done {

@@ -9,6 +9,7 @@ use super::config_resource::ConfigResource;
 use crate::config::Change;
 use crate::ids::{BrokerId, ProducerId, TopicId};
 use crate::protocol::ErrorCode;
+use crate::raft::Quorum;
 
 /// Asked on any broker, decided on the controller leader.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,6 +48,8 @@ pub enum ControllerRequest {
     },
     /// A producer id no one else ever got.
     AllocateProducerId,
+    /// How far the voters of the controller's group are.
+    DescribeQuorum,
 }
 
 /// A change of the settings of one resource.
@@ -115,6 +118,8 @@ pub enum ControllerResponse {
     CreatePartitions(Vec<TopicGrowth>),
     /// A producer id; its epoch is 0.
     ProducerId(ProducerId),
+    /// As the leader of the controller's group sees it.
+    Quorum(Quorum),
     /// Nothing could be decided in time: no controller leader, or no quorum. The error stands for every item of the request.
     Failed(ErrorCode),
 }
@@ -129,7 +134,8 @@ impl ControllerResponse {
             | ControllerResponse::DeleteTopics(_)
             | ControllerResponse::AlterConfigs(_)
             | ControllerResponse::CreatePartitions(_)
-            | ControllerResponse::ProducerId(_) => ErrorCode::UnknownServerError,
+            | ControllerResponse::ProducerId(_)
+            | ControllerResponse::Quorum(_) => ErrorCode::UnknownServerError,
         }
     }
 }

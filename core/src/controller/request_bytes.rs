@@ -1,4 +1,4 @@
-//! Bytes of the larger parts of questions to the leader: changes of settings and growths of topics.
+//! Bytes of the larger parts of questions to the leader (changes of settings, growths of topics) and of the quorum it tells.
 //!
 //! ```text
 //! change: u8 1 topic (name text) or 2 other (see ConfigResource); u8 1 replace (list (name text, value text))
@@ -10,7 +10,8 @@ use super::bytes_io::{ByteReader, ByteWriter};
 use super::config_resource::ConfigResource;
 use super::request::{ConfigChange, ConfigTarget, Growth};
 use crate::config::{Change, Edit};
-use crate::ids::BrokerId;
+use crate::ids::{BrokerId, LeaderEpoch};
+use crate::raft::{Quorum, Voter};
 
 pub(super) fn write_config_change(out: &mut ByteWriter, change: &ConfigChange) {
     match &change.target {
@@ -90,4 +91,28 @@ pub(super) fn read_growth(input: &mut ByteReader<'_>) -> Option<Growth> {
     let (name, count) = (input.text()?, input.i32()?);
     let lists = |input: &mut ByteReader<'_>| input.list(4, |input| input.list(4, |input| input.i32().map(BrokerId)));
     Some(Growth { name, count, assignments: input.option(lists)? })
+}
+
+pub(super) fn write_quorum(out: &mut ByteWriter, quorum: &Quorum) {
+    out.i32(quorum.leader.0);
+    out.i32(quorum.epoch.0);
+    out.i64(quorum.high_watermark);
+    out.list(&quorum.voters, |out, voter| {
+        out.i32(voter.broker.0);
+        out.i64(voter.log_end);
+        out.i64(voter.heard_ms);
+        out.i64(voter.caught_up_ms);
+    });
+}
+
+pub(super) fn read_quorum(input: &mut ByteReader<'_>) -> Option<Quorum> {
+    Some(Quorum {
+        leader: BrokerId(input.i32()?),
+        epoch: LeaderEpoch(input.i32()?),
+        high_watermark: input.i64()?,
+        voters: input.list(28, |input| {
+            let (broker, log_end) = (BrokerId(input.i32()?), input.i64()?);
+            Some(Voter { broker, log_end, heard_ms: input.i64()?, caught_up_ms: input.i64()? })
+        })?,
+    })
 }

@@ -33,7 +33,7 @@ use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
 use crate::log::{FetchPlan, GroupLog, MetaLog, MetaRecord, ProducerTable};
 use crate::output::Outputs;
 use crate::record::BatchHeader;
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use bytes::Bytes;
 use raft::eraftpb::Message;
 use raft::{RawNode, StateRole};
@@ -297,6 +297,17 @@ impl RaftGroup {
     #[must_use]
     pub fn replicas_holding(&self, index: Index) -> usize {
         self.raw.raft.prs().iter().filter(|(_, progress)| progress.matched >= index.0).count()
+    }
+
+    /// Leader only: how much of the log each voter is known to hold durably.
+    pub(super) fn positions(&self) -> impl Iterator<Item = (BrokerId, Index)> {
+        let known = self.raw.raft.prs().iter().map(|(peer, progress)| (BrokerId::from_peer(*peer), Index(progress.matched)));
+        known.filter_map(|(broker, matched)| Some((broker?, matched)))
+    }
+
+    /// Leader only: when a follower was heard of last, and the latest time for which it holds everything.
+    pub(super) fn follower_times(&self, broker: BrokerId) -> Option<(Instant, Instant)> {
+        self.lag.times(broker)
     }
 
     /// Whether it takes part: before, it says and accepts nothing.

@@ -40,6 +40,12 @@ impl Lag {
         follower.marked_at = now;
     }
 
+    /// When a follower was heard of last, and the latest time for which it was caught up.
+    pub(crate) fn times(&self, broker: BrokerId) -> Option<(Instant, Instant)> {
+        let follower = self.followers.iter().find(|follower| follower.broker == broker)?;
+        Some((follower.marked_at, follower.caught_up_at))
+    }
+
     /// Followers that were caught up within the last `lag_ms_max`.
     pub(crate) fn in_sync(&self, now: Instant, lag_ms_max: u64) -> impl Iterator<Item = BrokerId> {
         let lag_us_max = lag_ms_max.saturating_mul(1000);

@@ -9,6 +9,7 @@ mod group;
 mod lag;
 mod outbox;
 mod pipeline;
+mod quorum;
 mod recovery;
 mod replicas;
 mod settings;
@@ -16,6 +17,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 pub use group::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, RaftGroup, Role};
+pub use quorum::{Quorum, Voter, quorum_of};
 pub use recovery::{RecoveryStep, ReplicasRecovery};
 pub use replicas::{ControlMessage, Dropped, ReadDone, Replicas};
 pub use settings::{RaftSettings, ReplicasConfig};

@@ -87,6 +87,11 @@ impl Cluster {
                         assert_ne!(to, id, "no message to oneself");
                         self.messages.push((id, to, message));
                     }
+                    ControllerOutput::DescribeQuorum { to, id: asked } => {
+                        let quorum = Quorum { leader: id, epoch: self.term.leader_epoch(), high_watermark: 7, voters: vec![] };
+                        let node = self.nodes.get_mut(&id).expect("a node");
+                        node.quorum_described(self.now, to, asked, quorum);
+                    }
                     ControllerOutput::Done { token, response } => {
                         assert!(self.answers.insert(token, response).is_none(), "token {token} is answered once");
                     }
@@ -167,7 +172,7 @@ fn code(response: Option<&ControllerResponse>) -> Option<i16> {
         ControllerResponse::DeleteTopics(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::AlterConfigs(list) => list[0].as_ref().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::CreatePartitions(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
-        ControllerResponse::ProducerId(_) => 0,
+        ControllerResponse::ProducerId(_) | ControllerResponse::Quorum(_) => 0,
         ControllerResponse::Failed(code) => code.code(),
     })
 }
@@ -410,6 +415,24 @@ fn settings_and_partitions_are_changed_through_any_broker() {
         let topic = node.state().topic("a").expect("there");
         assert_eq!((node.topic_settings(topic).max_message_bytes, topic.partitions.len()), (1000, 5));
     }
+}
+
+#[test]
+fn any_broker_tells_the_quorum_as_its_leader_sees_it() {
+    let mut cluster = Cluster::new(3);
+    for broker in 1..=3 {
+        cluster.submit(broker, broker.unsigned_abs().into(), ControllerRequest::DescribeQuorum);
+    }
+    cluster.settle();
+    for token in 1..=3 {
+        let ControllerResponse::Quorum(quorum) = &cluster.answers[&token] else { panic!("a quorum") };
+        assert_eq!((quorum.leader, quorum.high_watermark), (BrokerId(1), 7));
+    }
+    cluster.cut = vec![BrokerId(1)];
+    cluster.submit(2, 4, ControllerRequest::DescribeQuorum);
+    cluster.settle();
+    cluster.pass_ms(6_000);
+    assert_eq!(code(cluster.answers.get(&4)), Some(ErrorCode::RequestTimedOut.code()));
 }
 
 #[test]
