@@ -53,7 +53,7 @@ impl Broker {
         if waiting.is_empty() || now.monotonic >= election.end {
             return reply.answer(&election.job.respond(), out);
         }
-        if election.looks % ASK_LOOKS == 0 {
+        if election.looks.is_multiple_of(ASK_LOOKS) {
             self.ask_for_preferred(now, &waiting);
         }
         election.looks += 1;

@@ -71,7 +71,7 @@ pub static BROKER_SETTINGS: [Setting; 340] = [
     ro("remote.log.storage.system.enable", Boolean, "false"),
     rw("log.message.timestamp.type", Text, "CreateTime").one_of(TIMESTAMP_TYPE).used("Whose clock stamps records: the producer (CreateTime) or the leader (LogAppendTime)."),
     ro("connections.max.idle.ms", Long, "600000").used("An idle client connection is closed after this time."),
-    rw("max.connections", Int, "2147483647").used("Most client connections."),
+    rw("max.connections", Int, "2147483647"),
     ro("delegation.token.expiry.time.ms", Long, "86400000"),
     ro("transaction.state.log.num.partitions", Int, "50"),
     ro("controller.quorum.election.timeout.ms", Int, "1000"),

@@ -3,7 +3,8 @@
 //! A change is judged as a whole: one bad key spoils it. Values are kept as [`Setting::check`] writes them. Knows nothing of who asks,
 //! of topics that may not exist or of when values take effect.
 //!
-//! Where Kafka reconfigures listeners and their security at run time, this broker can't and refuses: a secret would only be stored.
+//! Where Kafka reconfigures listeners and their security at run time, this broker can't and refuses: a secret would only be stored. So it
+//! does with what it reads at its start.
 //! Patterns of client metrics subscriptions are checked as far as their key; their regular expressions have no reader here.
 //!
 //! Source: Kafka `ConfigurationControlManager`, `ConfigAdminManager`, `DynamicBrokerConfig.validateConfigs`, `ControllerConfigurationValidator`,
@@ -154,6 +155,9 @@ fn is_about_listeners(name: &str) -> bool {
     prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Settings that are dynamic in Kafka and that this broker acts upon, but reads at its start only.
+const READ_AT_START: [&str; 1] = ["producer.id.expiration.ms"];
+
 /// Names that Kafka takes with the prefix of a listener only.
 fn is_a_key_store(name: &str) -> bool {
     ["ssl.key", "ssl.truststore"].iter().any(|prefix| name.starts_with(prefix))
@@ -172,7 +176,7 @@ fn check_broker(kind: ConfigKind, values: Values) -> Result<Values, ChangeFault>
         let sentence = "Cannot update these configs at default cluster level, broker id must be specified";
         refuse_all(sentence, &is_about_listeners)?;
     }
-    refuse_all(dynamically, &is_about_listeners)?;
+    refuse_all(dynamically, &|name| is_about_listeners(name) || READ_AT_START.contains(&name))?;
     // Unknown names are kept: plug-ins might know them.
     let kept = values.into_iter().map(|(name, value)| match broker_setting(&name) {
         Some(setting) => Ok((name, setting.check(&value)?)),
@@ -342,6 +346,8 @@ mod tests {
         check(all, &[], &[("listeners", set("PLAINTEXT://:1"))], Err(request(sentence)));
         let sentence = "Cannot update these configs dynamically: [listeners]";
         check(one, &[], &[("listeners", set("PLAINTEXT://:1"))], Err(request(sentence)));
+        let sentence = "Cannot update these configs dynamically: [producer.id.expiration.ms]";
+        check(all, &[], &[("producer.id.expiration.ms", set("7"))], Err(request(sentence)));
         let sentence = "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.password]";
         check(one, &[], &[("ssl.keystore.password", set("x"))], Err(request(sentence)));
         let sentence = "Invalid value abc for configuration message.max.bytes: Not a number of type INT";
