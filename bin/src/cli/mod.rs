@@ -4,6 +4,7 @@
 
 mod bench;
 mod cluster;
+mod config;
 mod consume;
 pub mod log;
 mod output;
@@ -20,7 +21,7 @@ use std::time::Duration;
 /// A tool.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Create, list, describe and delete topics.
+    /// Create, list, describe, grow and delete topics.
     #[command(subcommand)]
     Topic(topic::TopicCommand),
     /// Write lines from standard input to a topic.
@@ -39,6 +40,9 @@ pub enum Command {
         after_help = "Examples:\n  ottla consume numbers --max-messages 10\n  ottla consume orders --partition 0 --from 1200 --timeout-ms 1000\n  ottla consume orders --from latest --output json"
     )]
     Consume(consume::Consume),
+    /// Show and change settings of topics and brokers while they run.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Look at the cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
@@ -57,6 +61,7 @@ impl Command {
             Command::Topic(command) => command.run(),
             Command::Produce(command) => command.run(),
             Command::Consume(command) => command.run(),
+            Command::Config(command) => command.run(),
             Command::Cluster(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Log(command) => return log::run(&command),

@@ -1,8 +1,9 @@
-//! `ottla topic`: create, list, describe, delete.
+//! `ottla topic`: create, list, describe, add partitions, delete.
 
 use super::output::{Cell, Report, Section};
 use super::{Failed, Print, Reach};
 use crate::client::{Client, Failure, Target};
+use ottla_core::protocol::messages::create_partitions::{self, CreatePartitionsRequest};
 use ottla_core::protocol::messages::create_topics::{self, CreateTopicsRequest};
 use ottla_core::protocol::messages::delete_topics::{self, DeleteTopicsRequest};
 use ottla_core::protocol::messages::describe_configs::{self, DescribeConfigsRequest};
@@ -55,6 +56,17 @@ pub enum TopicCommand {
         #[command(flatten)]
         print: Print,
     },
+    /// Give a topic more partitions. Records stay where they are, but the partition of a key may be another one from then on.
+    #[command(after_help = "Example:\n  ottla topic create-partitions orders --partitions 12")]
+    CreatePartitions {
+        /// The topic.
+        name: String,
+        /// Number of partitions it shall have.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(1..))]
+        partitions: i32,
+        #[command(flatten)]
+        reach: Reach,
+    },
     /// Delete a topic with all its records.
     Delete {
         /// The topic.
@@ -64,7 +76,8 @@ pub enum TopicCommand {
     },
 }
 
-fn setting(text: &str) -> Result<(String, String), String> {
+/// `KEY=VALUE` of a command line.
+pub(super) fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a setting is written KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -91,6 +104,9 @@ impl TopicCommand {
             }
             TopicCommand::List { reach, print } => print.report(&list(&mut reach.client())?)?,
             TopicCommand::Describe { name, reach, print } => print.report(&describe(&mut reach.client(), name.as_deref())?)?,
+            TopicCommand::CreatePartitions { name, partitions, reach } => {
+                create_partitions(&mut reach.client(), &name, partitions)?;
+            }
             TopicCommand::Delete { name, reach } => delete(&mut reach.client(), &name)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -116,6 +132,17 @@ fn create(client: &mut Client, topic: create_topics::request::Topics) -> Result<
     let id = if created.topic_id.is_zero() { Cell::None } else { created.topic_id.to_string().as_str().into() };
     section.row(vec![name.as_str().into(), id, known(created.num_partitions), known(created.replication_factor.into())]);
     Ok(one(section))
+}
+
+fn create_partitions(client: &mut Client, name: &str, count: i32) -> Result<(), Failed> {
+    let topics = vec![create_partitions::request::Topics { name: Text::from(name), count, assignments: None }];
+    let request = CreatePartitionsRequest { topics, timeout_ms: timeout_ms(client), validate_only: false };
+    client.persist(|client| {
+        let response = client.ask(Target::Controller, &request)?;
+        let grown = only(response.results, name)?;
+        Failure::check(grown.error_code, grown.error_message.as_ref(), || format!("topic {name}"))
+    })?;
+    Ok(())
 }
 
 fn delete(client: &mut Client, name: &str) -> Result<(), Failed> {
