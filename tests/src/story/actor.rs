@@ -2,6 +2,8 @@
 //!
 //! Clients go to the leader that the reachable broker with the lowest number names, unless `at=` says otherwise. Times are simulated.
 
+mod admin;
+
 use super::command::Command;
 use ottla_core::protocol::messages::{
     create_topics, delete_topics, fetch, list_offsets, metadata, offset_for_leader_epoch, produce,
@@ -45,6 +47,9 @@ impl Actor {
             "cluster" => self.cluster(command),
             "create-topic" => self.create_topic(command),
             "delete-topic" => self.delete_topic(command),
+            "alter-config" => self.alter_config(command),
+            "add-partitions" => self.add_partitions(command),
+            "elect" => self.elect(command),
             "describe" => self.describe(command),
             "produce" => self.produce(command),
             "answer" => self.answer(command),
