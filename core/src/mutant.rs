@@ -22,6 +22,12 @@ pub enum Mutant {
     CommitOldTerm,
     /// 6: a follower keeps a suffix that conflicts with the leader's (KAFKA-6361).
     KeepConflictingSuffix,
+    /// 7: a follower takes the leader's commit for its high watermark before it cuts what the leader does not have (KAFKA-14704).
+    HighWatermarkBeforeCut,
+    /// 8: a leader tells the latest offset before it committed an entry of its own term (KIP-207).
+    OffsetBeforeOwnTerm,
+    /// 9: every answered vote counts as granted (openraft#1220).
+    SeenVoteGranted,
     /// 16: a repeated batch is looked for among the last four of its producer instead of five.
     DedupWindowShort,
     /// 17: a repeated batch is answered with the offset that the next batch will get.
@@ -30,6 +36,14 @@ pub enum Mutant {
     OldEpochNotFenced,
     /// 20: no sequence follows 2147483647.
     SequenceNotWrapped,
+    /// 34: recovery takes batches whose CRC is wrong.
+    CrcNotChecked,
+    /// 35: recovery cuts the log at the first damage, also where it was durable.
+    CutAtAnyDamage,
+    /// 36: the disk's names are never synced; a bug of the host, so the simulated disk has it.
+    NamesNotSynced,
+    /// 37: a failed fsync is taken for a success; a bug of the host, so the simulated disk has it.
+    SyncErrorIgnored,
     /// 38: the id of a deleted topic leads to the one that has its name now.
     OldIdNewTopic,
     /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
@@ -38,13 +52,20 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 8] = [
+    pub const ALL: [(u32, Mutant); 15] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
         (4, Mutant::CountOwnUnsynced),
         (5, Mutant::CommitOldTerm),
         (6, Mutant::KeepConflictingSuffix),
+        (7, Mutant::HighWatermarkBeforeCut),
+        (8, Mutant::OffsetBeforeOwnTerm),
+        (9, Mutant::SeenVoteGranted),
+        (34, Mutant::CrcNotChecked),
+        (35, Mutant::CutAtAnyDamage),
+        (36, Mutant::NamesNotSynced),
+        (37, Mutant::SyncErrorIgnored),
         (38, Mutant::OldIdNewTopic),
         (42, Mutant::Canary),
     ];

@@ -112,7 +112,7 @@ enum Doing {
     Delete { life: usize },
     Produce { batches: Vec<Batch>, acks: i16, version: i16 },
     Fetch { keys: Vec<(Key, i64)>, version: i16 },
-    Offsets { key: Key, version: i16, is_end: bool, floor: i64 },
+    Offsets { key: Key, version: i16, is_end: bool, told: usize },
 }
 
 /// One client.
@@ -450,8 +450,7 @@ impl Client {
         let correlation = self.correlation();
         let topic = &shared.plan(key).name;
         let frame = wire::list_offsets(topic, key.partition, if is_end { -1 } else { -2 }, version, correlation);
-        let floor = self.positions.get(&key).copied().unwrap_or(0);
-        self.doing = Doing::Offsets { key, version, is_end, floor };
+        self.doing = Doing::Offsets { key, version, is_end, told: shared.history.latest_told(key) };
         Action::Ask { broker, frame, note: Note::Other, wait_us: 1_500_000 }
     }
 
@@ -535,18 +534,21 @@ impl Client {
                 }
                 self.fetched(shared, &keys, answers)
             }
-            Doing::Offsets { key, version, is_end, floor } => {
+            Doing::Offsets { key, version, is_end, told } => {
                 let answer = wire::list_offsets_answer(frame, version).map_err(|_| malformed("ListOffsets"))?;
                 match answer {
-                    Some((error::NONE, offset)) if !is_end && offset != 0 => breach(
+                    Some((error::NONE, offset, _)) if !is_end && offset != 0 => breach(
                         "list-offsets",
                         format!("The earliest offset of a log that was never shortened is 0, but {key:?} said {offset}."),
                     ),
-                    Some((error::NONE, offset)) if is_end && offset < 0 => breach(
-                        "list-offsets",
-                        format!("The latest offset is 0 or more, but {key:?} said {offset} (this client stood at {floor})."),
-                    ),
-                    Some((error::NONE, _)) => Ok(()),
+                    Some((error::NONE, offset, _)) if is_end && offset < 0 => {
+                        breach("list-offsets", format!("The latest offset is 0 or more, but {key:?} said {offset}."))
+                    }
+                    // By name an answer may be of another life.
+                    Some((error::NONE, offset, epoch)) if is_end && epoch >= 0 && !shared.plan(key).is_mortal => {
+                        shared.history.latest(key, epoch, offset, told)
+                    }
+                    Some((error::NONE, ..)) => Ok(()),
                     other => {
                         self.is_stale = true;
                         self.last_trouble = format!("ListOffsets of {key:?} answered {other:?}");

@@ -110,7 +110,7 @@ impl Cluster {
         let nodes = (0..shape.brokers)
             .map(|n| Node {
                 broker: None,
-                disk: SimDisk::new(seed, n64(n), shape.disk),
+                disk: SimDisk::new(seed, n64(n), shape.disk).with_mutant(shape.mutant),
                 clock: Clock::new(seed, n64(n), shape.has_exact_clocks),
                 life: 0,
                 rounds: 0,

@@ -18,17 +18,11 @@ pub use change::{DiskChange, DiskEvent};
 pub use crash::{CrashKind, CrashLoss};
 pub use settings::DiskSettings;
 
-use crate::dice::Stream;
-use crate::dice::draw;
+use crate::dice::{Stream, draw};
 use bytes::Bytes;
-use ottla_core::disk::DiskAction;
-use ottla_core::disk::DiskDone;
-use ottla_core::disk::DiskOp;
-use ottla_core::disk::DiskStage;
-use ottla_core::disk::FileName;
-use ottla_core::disk::Inventory;
-use ottla_core::ids::DiskId;
-use ottla_core::ids::GroupId;
+use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
+use ottla_core::ids::{DiskId, GroupId};
+use ottla_core::mutant::Mutant;
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default)]
@@ -55,6 +49,7 @@ struct Pending {
     is_applied: bool,
     end: u64,
     fails: bool,
+    is_full: bool,
 }
 
 /// The disk of one broker.
@@ -71,6 +66,13 @@ pub struct SimDisk {
     fail_next_sync: bool,
     slow_until: u64,
     slow_us: u64,
+    /// Until when nothing completes.
+    hung_until: u64,
+    /// Until when there is no space.
+    full_until: u64,
+    /// A flipped bit under what was durable: file, position, mask. The pristine bytes stay, so that it can be taken away.
+    rot: Option<(FileName, u64, u8)>,
+    mutant: Mutant,
 }
 
 impl SimDisk {
@@ -89,7 +91,17 @@ impl SimDisk {
             fail_next_sync: false,
             slow_until: 0,
             slow_us: 0,
+            hung_until: 0,
+            full_until: 0,
+            rot: None,
+            mutant: Mutant::None,
         }
+    }
+
+    /// A disk whose host has a deliberate bug.
+    #[must_use]
+    pub fn with_mutant(self, mutant: Mutant) -> SimDisk {
+        SimDisk { mutant, ..self }
     }
 
     /// Takes the faults away: the world is healed.
@@ -97,6 +109,8 @@ impl SimDisk {
         self.settings = DiskSettings::calm();
         self.fail_next_sync = false;
         self.slow_until = 0;
+        self.full_until = 0;
+        self.rot = None;
     }
 
     /// The next sync that completes fails.
@@ -108,6 +122,27 @@ impl SimDisk {
     pub fn slow_down(&mut self, until: u64, extra_us: u64) {
         self.slow_until = until;
         self.slow_us = extra_us;
+    }
+
+    /// Nothing completes until `until`.
+    pub fn hang(&mut self, until: u64) {
+        self.hung_until = until;
+    }
+
+    /// Appends fail until `until`, perhaps after a part of their bytes.
+    pub fn fill(&mut self, until: u64) {
+        self.full_until = until;
+    }
+
+    /// One bit of a file is read wrong from now on.
+    pub fn rot(&mut self, file: FileName, position: u64, mask: u8) {
+        self.rot = Some((file, position, mask));
+    }
+
+    /// Whether something on the disk is read wrong.
+    #[must_use]
+    pub fn is_rotten(&self) -> bool {
+        self.rot.is_some_and(|(file, position, _)| self.files.get(&file).is_some_and(|f| position < len64(&f.data)))
     }
 
     /// A broker starts from this disk: syncs what is there and lists it.
@@ -161,9 +196,17 @@ impl SimDisk {
     pub fn read_now(&self, file: FileName, position: u64, length: u32) -> Result<Bytes, String> {
         let data = &self.files.get(&file).ok_or_else(|| format!("{file:?} does not exist"))?.data;
         let end = position + u64::from(length);
-        data.get(index(position)..index(end))
-            .map(Bytes::copy_from_slice)
-            .ok_or_else(|| format!("{file:?} has {} bytes, {position}..{end} was asked", data.len()))
+        let found = data
+            .get(index(position)..index(end))
+            .ok_or_else(|| format!("{file:?} has {} bytes, {position}..{end} was asked", data.len()))?;
+        match self.rot {
+            Some((rotten, at, mask)) if rotten == file && (position..end).contains(&at) => {
+                let mut read = found.to_vec();
+                read[index(at - position)] ^= mask;
+                Ok(Bytes::from(read))
+            }
+            Some(_) | None => Ok(Bytes::copy_from_slice(found)),
+        }
     }
 
     /// Takes an operation in. The returned events are to be fed back with [`SimDisk::advance`] at their times.
@@ -179,6 +222,8 @@ impl SimDisk {
         if now < self.slow_until {
             extra += dice.below(self.slow_us + 1);
         }
+        let is_full = now < self.full_until;
+        let now = now.max(self.hung_until);
         let write = dice.between(self.settings.write_us_min, self.settings.write_us_max) + extra / 4;
         let sync = dice.between(self.settings.sync_us_min, self.settings.sync_us_max) + extra;
         let fails = dice.ppm(self.settings.sync_failure_ppm);
@@ -203,7 +248,7 @@ impl SimDisk {
             | DiskAction::Truncate { .. }
             | DiskAction::Remove { .. } => events.push(DiskEvent { at: now + write + sync, id, is_written: false }),
         }
-        let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails });
+        let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full });
         assert!(earlier.is_none(), "disk operation {id} was issued twice");
         events
     }
@@ -219,8 +264,16 @@ impl SimDisk {
         }
         let Some(mut pending) = self.pending.remove(&id) else { return Ok(None) };
         let is_append = matches!(pending.action, DiskAction::Append { .. });
+        if is_append && is_written && pending.is_full {
+            return Ok(Some((self.no_space(id, pending), Vec::new())));
+        }
         if !is_written && (pending.fails || self.fail_next_sync) && !matches!(pending.action, DiskAction::Read { .. }) {
             self.fail_next_sync = false;
+            if self.mutant.is(Mutant::SyncErrorIgnored) {
+                let mut changes = Vec::new();
+                self.apply(&mut pending, &mut changes)?;
+                return Ok(Some((DiskDone { id, stage: DiskStage::Durable }, changes)));
+            }
             let what = "input/output error on fsync".to_string();
             self.broken = Some(what.clone());
             self.pending.insert(id, pending);
@@ -240,6 +293,22 @@ impl SimDisk {
             DiskStage::Durable
         };
         Ok(Some((DiskDone { id, stage }, changes)))
+    }
+
+    /// The disk is full: some of the bytes may have gone to the file.
+    fn no_space(&mut self, id: DiskId, pending: Pending) -> DiskDone {
+        if let DiskAction::Append { file, position, data } = &pending.action
+            && let Some(slot) = self.files.get_mut(file)
+            && len64(&slot.data) == *position
+        {
+            let bytes: Vec<u8> = data.iter().flat_map(|part| part.iter().copied()).collect();
+            let mut dice = draw(self.seed, Stream::Disk, &[self.node, self.life, id.0, 1]);
+            slot.data.extend_from_slice(&bytes[..index(dice.below(len64(&bytes)))]);
+        }
+        let what = "no space left on device".to_string();
+        self.broken = Some(what.clone());
+        self.pending.insert(id, pending);
+        DiskDone { id, stage: DiskStage::Failed(what) }
     }
 
     /// Brings an operation into the page cache.
@@ -306,7 +375,7 @@ impl SimDisk {
             DiskAction::Append { file, .. } => {
                 if let Some(slot) = self.files.get_mut(file) {
                     slot.durable = slot.durable.max(pending.end.min(len64(&slot.data)));
-                    slot.is_named = true;
+                    slot.is_named |= !self.mutant.is(Mutant::NamesNotSynced);
                     let durable = slot.durable;
                     slot.append_ends.retain(|end| *end > durable);
                     changes.push(DiskChange::Synced { file: *file, end: durable });

@@ -87,6 +87,27 @@ pub(crate) enum FaultKind {
     FailSync {
         node: usize,
     },
+    /// Nothing completes for a while.
+    HangDisk {
+        node: usize,
+        us: u64,
+    },
+    /// There is no space for a while.
+    FillDisk {
+        node: usize,
+        us: u64,
+    },
+    /// All connections between a client and a broker are reset.
+    Reset {
+        client: usize,
+        node: usize,
+    },
+    /// A broker loses power, and a bit of what was durable is read wrong from then on.
+    Rot {
+        node: usize,
+        pick: u64,
+        down_us: u64,
+    },
     /// A graceful stop: leaderships are handed over, then the process ends.
     Stop {
         node: usize,
@@ -113,6 +134,12 @@ impl fmt::Display for FaultKind {
                 write!(f, "the disk of broker {node} takes up to {extra_us} us longer for {us} us")
             }
             FaultKind::FailSync { node } => write!(f, "the next sync of broker {node} fails"),
+            FaultKind::HangDisk { node, us } => write!(f, "the disk of broker {node} hangs for {us} us"),
+            FaultKind::FillDisk { node, us } => write!(f, "the disk of broker {node} is full for {us} us"),
+            FaultKind::Reset { client, node } => write!(f, "connections of client {client} to broker {node} are reset"),
+            FaultKind::Rot { node, down_us, .. } => {
+                write!(f, "broker {node} loses power and a bit of its disk flips (back after {down_us} us)")
+            }
             FaultKind::Stop { node, down_us } => write!(f, "broker {node} is asked to stop (back after {down_us} us)"),
         }
     }
@@ -263,7 +290,7 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
     let mut faults = Vec::new();
     let mut pick = draw(seed, Stream::Faults, &[0]);
     // One class per number; appended, never renumbered.
-    for class in 0..13_u64 {
+    for class in 0..17_u64 {
         if pick.below(2) == 0 {
             continue;
         }
@@ -294,6 +321,11 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
                 }
                 11 if dice.below(3) == 0 => FaultKind::FailSync { node },
                 12 => FaultKind::Stop { node, down_us },
+                13 => FaultKind::HangDisk { node, us },
+                14 => FaultKind::FillDisk { node, us },
+                15 => FaultKind::Reset { client: index(&mut dice, clients), node },
+                // One broker at most, so that what it had is elsewhere.
+                16 if n == 0 => FaultKind::Rot { node, pick: dice.next(), down_us },
                 _ => FaultKind::SlowDisk { node, us, extra_us: dice.log_between(1_000, 500_000) },
             };
             faults.push(Fault { at, kind: fault });
@@ -330,7 +362,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 15, "{words:?}");
+        assert!(words.len() >= 19, "{words:?}");
     }
 
     trait Text {

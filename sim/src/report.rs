@@ -107,6 +107,16 @@ counters! {
     stops,
     /// Leaderships that were to be handed over.
     handovers,
+    /// Disks that hung.
+    hangs,
+    /// Disks that were full.
+    fills,
+    /// Connections reset.
+    resets,
+    /// Files whose name a power cut took.
+    vanished,
+    /// Brokers that refused to start from a damaged log.
+    refusals,
     /// Rounds of all brokers.
     rounds,
     /// Events of the world.

@@ -261,7 +261,11 @@ impl Run {
             | FaultKind::StepWall { .. }
             | FaultKind::SlowDisk { .. }
             | FaultKind::FailSync { .. }
-            | FaultKind::Stop { .. }) => kind,
+            | FaultKind::Stop { .. }
+            | FaultKind::HangDisk { .. }
+            | FaultKind::FillDisk { .. }
+            | FaultKind::Reset { .. }
+            | FaultKind::Rot { .. }) => kind,
         };
         self.cluster.trace.fault(self.cluster.now, kind.to_string());
         match kind {
@@ -296,6 +300,10 @@ impl Run {
             FaultKind::SlowDisk { node, us, extra_us } => self.cluster.slow_disk(node, us, extra_us),
             FaultKind::FailSync { node } => self.cluster.fail_next_sync(node),
             FaultKind::Stop { node, down_us } => self.cluster.stop(node, down_us),
+            FaultKind::HangDisk { node, us } => self.cluster.hang_disk(node, us),
+            FaultKind::FillDisk { node, us } => self.cluster.fill_disk(node, us),
+            FaultKind::Reset { client, node } => self.cluster.reset(client, node),
+            FaultKind::Rot { node, pick, down_us } => self.cluster.rot(node, pick, down_us),
             FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }

@@ -156,10 +156,10 @@ pub(crate) fn list_offsets(topic: &str, partition: i32, timestamp: i64, version:
     frame(&request, version, correlation)
 }
 
-/// Error and offset of the only partition asked.
-pub(crate) fn list_offsets_answer(frame: Bytes, version: i16) -> Result<Option<(i16, i64)>, DecodeError> {
+/// Error, offset and leader epoch (-1 before version 4) of the only partition asked.
+pub(crate) fn list_offsets_answer(frame: Bytes, version: i16) -> Result<Option<(i16, i64, i32)>, DecodeError> {
     let (_, response) = decode_response::<ListOffsetsResponse>(frame, version)?;
-    Ok(response.topics.first().and_then(|t| t.partitions.first()).map(|p| (p.error_code, p.offset)))
+    Ok(response.topics.first().and_then(|t| t.partitions.first()).map(|p| (p.error_code, p.offset, p.leader_epoch)))
 }
 
 pub(crate) fn metadata(version: i16, correlation: i32) -> Bytes {

@@ -12,6 +12,7 @@ use crate::disk::FileName;
 use crate::ids::{GroupId, LeaderEpoch, Offset};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX};
 use crate::log::{ReadPlan, RecordRun};
+use crate::mutant::Mutant;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, ListOffsetsResponse, request, response};
 use crate::protocol::{ErrorCode, Text};
 use crate::record::{BatchHeader, Records, decompress_body};
@@ -224,7 +225,7 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
         return Err(ErrorCode::UnsupportedVersion);
     }
     let (_, raft) = view.leader_replica(group, asked.current_leader_epoch)?;
-    if !raft.is_serving() {
+    if !raft.is_serving() && !view.mutant.is(Mutant::OffsetBeforeOwnTerm) {
         // Until an entry of this term is committed the leader may not know the newest commit: an offset told now could be behind
         // one that was told before (KIP-207).
         return Err(if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable });

@@ -14,6 +14,7 @@ use super::producer_table::{ProducerRules, ProducerTable};
 use super::producer_window::ProducedBatch;
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, Offset};
+use crate::mutant::Mutant;
 use crate::record::{BatchHeader, PrivateKind};
 use bytes::{Bytes, BytesMut};
 use std::collections::VecDeque;
@@ -84,6 +85,7 @@ pub(crate) struct GroupScan {
     commands: VecDeque<(Index, Bytes)>,
     producers: ProducerTable,
     produced: Vec<(Index, BatchHeader)>,
+    mutant: Mutant,
 }
 
 impl GroupScan {
@@ -95,6 +97,7 @@ impl GroupScan {
         segment_bytes_max: u64,
         tail_bytes_max: usize,
         producers: ProducerRules,
+        mutant: Mutant,
     ) -> GroupScan {
         let mut found: Vec<Found> = files
             .iter()
@@ -126,6 +129,7 @@ impl GroupScan {
             commands: VecDeque::new(),
             producers: ProducerTable::new(producers),
             produced: Vec::new(),
+            mutant,
         }
     }
 
@@ -197,7 +201,7 @@ impl GroupScan {
                 self.cut_here();
                 return;
             }
-            match Batch::parse_whole(&data) {
+            match self.parse(&data) {
                 Ok(batch) => {
                     let bytes = data.split_to(batch.length);
                     if let Err(what) = self.take(&batch, &bytes) {
@@ -217,6 +221,14 @@ impl GroupScan {
             }
         }
         self.rest = data;
+    }
+
+    fn parse(&self, data: &Bytes) -> Result<Batch, BatchError> {
+        if self.mutant.is(Mutant::CrcNotChecked) {
+            let batch = Batch::parse(data)?;
+            return if data.len() < batch.length { Err(BatchError::Short(batch.length)) } else { Ok(batch) };
+        }
+        Batch::parse_whole(data)
     }
 
     fn take(&mut self, batch: &Batch, bytes: &Bytes) -> Result<(), &'static str> {
@@ -256,7 +268,7 @@ impl GroupScan {
     /// The log ends here because something is wrong with what follows.
     fn stop(&mut self, what: &str) {
         let last = self.log.last_index();
-        if last < self.durable {
+        if last < self.durable && !self.mutant.is(Mutant::CutAtAnyDamage) {
             let place = if self.at < self.files.len() {
                 format!("{:?} position {}", self.name(self.at), self.taken)
             } else {

@@ -166,7 +166,15 @@ impl ReplicasRecovery {
                     FileName::Segment { group: owner, .. } => *owner <= group,
                 });
                 let ReplicasConfig { segment_bytes_max, raft, producers, .. } = &self.config;
-                let scan = GroupScan::new(group, meta, &files[..high], *segment_bytes_max, raft.tail_bytes_max, *producers);
+                let scan = GroupScan::new(
+                    group,
+                    meta,
+                    &files[..high],
+                    *segment_bytes_max,
+                    raft.tail_bytes_max,
+                    *producers,
+                    self.config.mutant,
+                );
                 self.scan = Some((group, scan));
             }
         }

@@ -38,6 +38,8 @@ struct PartitionHistory {
     by_offset: BTreeMap<i64, u64>,
     acked_max: Option<i64>,
     read_end: i64,
+    /// Latest offsets told by ListOffsets, with the epoch of the leader that told them.
+    latest: Vec<(i32, i64)>,
 }
 
 /// The history of all clients of a run.
@@ -149,6 +151,28 @@ impl History {
         Ok(next)
     }
 
+    /// How many answers of ListOffsets there are so far: to be handed to [`History::latest`] with the next one.
+    pub(crate) fn latest_told(&self, key: Key) -> usize {
+        self.partitions.get(&key).map_or(0, |p| p.latest.len())
+    }
+
+    /// ListOffsets told the latest offset, as the leader of `epoch`. Of what was told before it was asked (`before`) nothing of the same or
+    /// an earlier leader may be beyond: consumers would be sent back (KIP-207).
+    pub(crate) fn latest(&mut self, key: Key, epoch: i32, offset: i64, before: usize) -> Result<(), Breach> {
+        let told = &mut self.partitions.entry(key).or_default().latest;
+        if let Some((other, beyond)) = told[..before].iter().find(|(e, o)| *e <= epoch && *o > offset) {
+            return breach(
+                "offset-went-back",
+                format!(
+                    "The latest offset never goes back from one leader to the next, but {key:?} was told as {beyond} in epoch {other} and \
+                     then as {offset} in epoch {epoch}."
+                ),
+            );
+        }
+        told.push((epoch, offset));
+        Ok(())
+    }
+
     fn bind(&mut self, key: Key, offset: i64, value: u64, how: &str) -> Result<(), Breach> {
         let known = *self.partitions.entry(key).or_default().by_offset.entry(offset).or_insert(value);
         if known != value {
@@ -244,6 +268,12 @@ mod tests {
 
         let (mut h, _) = history(1);
         assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, 999)])), "ghost-read");
+
+        let (mut h, _) = history(1);
+        h.latest(KEY, 3, 7, 0).expect("the first");
+        h.latest(KEY, 2, 5, 1).expect("an earlier leader may be late");
+        h.latest(KEY, 4, 6, 0).expect("it was asked before");
+        assert_eq!(check_of(h.latest(KEY, 4, 6, 3)), "offset-went-back");
 
         let (mut h, v) = history(1);
         h.acked(v[0], 5).expect("true");

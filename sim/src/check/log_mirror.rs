@@ -50,6 +50,15 @@ impl GroupMirror {
         self.segments.len()
     }
 
+    /// The file that holds an entry, and where in it the entry begins and ends.
+    pub(crate) fn place(&self, index: Index) -> Option<(FileName, u64, u64)> {
+        let (base, segment) = self.segments.range(..=index.0).next_back()?;
+        let number = usize::try_from(index.0 - base).ok()?;
+        let entry = segment.entries.get(number)?;
+        let begin = number.checked_sub(1).map_or(0, |before| segment.entries[before].end);
+        Some((segment.file, begin, entry.end))
+    }
+
     /// The entry at `index`, if it is there, and whether it is durable.
     pub(crate) fn entry(&self, index: Index) -> Option<(EntrySeen, bool)> {
         let (base, segment) = self.segments.range(..=index.0).next_back()?;

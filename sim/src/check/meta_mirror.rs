@@ -1,10 +1,10 @@
 //! What one broker durably promised, read off its meta log: term, vote and voters of each group.
 //!
 //! The format is the one drawn in `core/src/log/meta_log.rs`: a 32-byte header with a salt, then frames of length, CRC, sequence, durable
-//! count and record. Only records of kind 1 (voters), 2 (term and vote) and 4 (removed) matter here.
+//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed) and 5 (cut) matter here.
 
 use crate::batch::crc32c;
-use ottla_core::ids::{BrokerId, GroupId, Term};
+use ottla_core::ids::{BrokerId, GroupId, Index, Term};
 use ottla_core::random::keyed;
 use std::collections::BTreeMap;
 
@@ -17,6 +17,8 @@ pub(crate) struct Promised {
     pub(crate) vote: Option<BrokerId>,
     /// All voters.
     pub(crate) voters: Vec<BrokerId>,
+    /// Entries up to here were durable when it said so last: damage there is no torn tail.
+    pub(crate) mark: Index,
 }
 
 /// The durable meta log of one broker.
@@ -87,8 +89,14 @@ impl MetaMirror {
                     promised.vote = (vote >= 0).then_some(BrokerId(vote));
                 }
             }
+            3 => self.groups.entry(group).or_default().mark = Index(long(9)?),
             4 => {
                 self.groups.remove(&group);
+            }
+            5 => {
+                let before = Index(long(17)?.saturating_sub(1));
+                let promised = self.groups.entry(group).or_default();
+                promised.mark = promised.mark.min(before);
             }
             _ => {}
         }
@@ -102,7 +110,8 @@ pub(crate) mod tests {
 
     /// A mirror that knows the voters of one group.
     pub(crate) fn with_voters(group: u64, voters: &[i32]) -> MetaMirror {
-        let promised = Promised { term: Term(1), vote: None, voters: voters.iter().map(|v| BrokerId(*v)).collect() };
+        let promised =
+            Promised { term: Term(1), vote: None, voters: voters.iter().map(|v| BrokerId(*v)).collect(), mark: Index(0) };
         MetaMirror { parsed: BTreeMap::new(), groups: BTreeMap::from([(GroupId(group), promised)]) }
     }
 

@@ -7,7 +7,7 @@ use crate::disk::{CrashKind, SimDisk};
 use crate::panics::catch;
 use crate::report::FailureKind;
 use ottla_core::disk::FileName;
-use ottla_core::ids::ConnectionId;
+use ottla_core::ids::{ConnectionId, GroupId, Index};
 use ottla_core::input::Input;
 use ottla_core::output::Outputs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
@@ -78,7 +78,17 @@ impl Cluster {
                 }
             }
         });
+        let is_rotten = this.disk.is_rotten();
         match born {
+            Ok(Ok(_)) if is_rotten => self.fail(
+                FailureKind::Safety,
+                "bit-rot",
+                format!("A broker refuses to start from a log that is damaged where it was durable, but broker {node} starts."),
+            ),
+            Ok(Err(what)) if is_rotten => {
+                self.counters.refusals += 1;
+                self.trace.fault(self.now, format!("broker {node} {what}"));
+            }
             Ok(Ok(broker)) => {
                 self.nodes[node].broker = Some(broker);
                 self.outputs = outputs;
@@ -126,6 +136,7 @@ impl Cluster {
         this.sessions.fill(0);
         let life = this.life;
         self.counters.torn += loss.torn;
+        self.counters.vanished += loss.vanished;
         self.look_at_disk(node);
         self.trace.event(self.now, n64(node), 51);
         self.trace.number(loss.torn ^ (loss.lost << 16) ^ (loss.vanished << 32));
@@ -179,6 +190,37 @@ impl Cluster {
     /// The next sync of a disk fails.
     pub(crate) fn fail_next_sync(&mut self, node: usize) {
         self.nodes[node].disk.fail_next_sync();
+    }
+
+    /// A disk completes nothing for a while.
+    pub(crate) fn hang_disk(&mut self, node: usize, us: u64) {
+        let until = self.now + us;
+        self.nodes[node].disk.hang(until);
+        self.counters.hangs += 1;
+    }
+
+    /// A disk has no space for a while.
+    pub(crate) fn fill_disk(&mut self, node: usize, us: u64) {
+        let until = self.now + us;
+        self.nodes[node].disk.fill(until);
+        self.counters.fills += 1;
+    }
+
+    /// A broker loses power, and one bit of an entry that its meta log calls durable is read wrong from then on. The first bytes of a batch
+    /// are spared: offset, length and epoch are not under its CRC.
+    pub(crate) fn rot(&mut self, node: usize, pick: u64, down_us: u64) {
+        self.crash(node, CrashKind::PowerCut, Some(down_us));
+        let mut dice = draw(pick, Stream::Disk, &[n64(node)]);
+        let mirror = self.watch.mirror(node);
+        let groups: Vec<GroupId> = mirror.groups().collect();
+        let Some(group) = groups.get(usize::try_from(dice.below(n64(groups.len()))).expect("an index")) else { return };
+        let mark = self.watch.promised(node, *group).map_or(0, |promised| promised.mark.0);
+        let index = Index(2 + dice.below(mark.saturating_sub(2)));
+        let Some((file, begin, end)) = mirror.group(*group).filter(|_| index.0 < mark).and_then(|log| log.place(index)) else {
+            return;
+        };
+        let position = begin + 17 + dice.below(end - begin - 17);
+        self.nodes[node].disk.rot(file, position, 1 << dice.below(8));
     }
 
     /// A disk becomes slow.

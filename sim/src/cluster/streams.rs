@@ -83,6 +83,17 @@ impl Cluster {
         self.schedule(at.unwrap_or(self.now + 5_000_000), Event::CloseBroker { connection });
     }
 
+    /// Both ends of a client's connections to a broker learn that they are gone; what is on its way is lost.
+    pub(crate) fn reset(&mut self, client: usize, node: usize) {
+        let is_hit = |link: &Link| (link.client, link.node) == (client, node);
+        let hit: Vec<ConnectionId> = self.links.iter().filter(|(_, link)| is_hit(link)).map(|(id, _)| *id).collect();
+        for connection in hit {
+            self.counters.resets += 1;
+            self.schedule(self.now, Event::CloseClient { connection });
+            self.schedule(self.now, Event::CloseBroker { connection });
+        }
+    }
+
     /// The next reply to a client is lost with its connection.
     pub(crate) fn drop_next_reply(&mut self, client: usize) {
         self.drop_reply[client] = true;

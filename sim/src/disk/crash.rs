@@ -34,7 +34,13 @@ impl SimDisk {
         // happen takes those behind it with it.
         let mut stopped: Vec<FileName> = Vec::new();
         for (_, mut op) in pending {
-            if op.is_applied {
+            if op.is_full
+                && let DiskAction::Append { file, .. } = &op.action
+            {
+                // What of it got to the file is there already.
+                stopped.push(*file);
+            }
+            if op.is_applied || op.is_full {
                 continue;
             }
             let happens = dice.below(2) == 0;

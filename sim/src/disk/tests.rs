@@ -106,3 +106,31 @@ fn an_append_that_did_not_wait_is_caught() {
     let what = disk.advance(DiskId(1), true).expect_err("there are no five bytes");
     assert!(what.contains("at 5"), "{what}");
 }
+
+#[test]
+fn a_full_disk_takes_a_part_at_most_and_says_so() {
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    run(&mut disk, append(1, 0, 0, 700), true);
+    disk.fill(1_000);
+    disk.submit(10, append(2, 0, 700, 500));
+    let (done, _) = disk.advance(DiskId(2), true).expect("legal").expect("told once");
+    assert!(matches!(done.stage, DiskStage::Failed(_)));
+    disk.crash(CrashKind::Kill, 20);
+    let length = disk.start().files[0].1;
+    assert!((700..1_200).contains(&length), "{length}");
+    disk.calm();
+    run(&mut disk, append(3, 0, length, 500), true);
+}
+
+#[test]
+fn a_flipped_bit_is_read_and_can_be_taken_away() {
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    run(&mut disk, append(1, 0, 0, 700), true);
+    disk.rot(FileName::Meta(0), 5, 0x40);
+    let read = |disk: &SimDisk| disk.read_now(FileName::Meta(0), 3, 4).expect("it is there");
+    assert_eq!((read(&disk)[2], disk.is_rotten()), (2 ^ 0x40, true));
+    disk.calm();
+    assert_eq!((read(&disk)[2], disk.is_rotten()), (2, false));
+}

@@ -132,6 +132,17 @@ impl Cluster {
             }
             FaultKind::FailSync { node } => self.world.lock().machines[node].disk.fail_next_sync(),
             FaultKind::Stop { node, down_us } => self.stop(node, down_us),
+            FaultKind::HangDisk { node, us } => {
+                let until = self.world.now_us() + us;
+                self.world.lock().machines[node].disk.hang(until);
+            }
+            FaultKind::FillDisk { node, us } => {
+                let until = self.world.now_us() + us;
+                self.world.lock().machines[node].disk.fill(until);
+            }
+            // madsim has no resets, and what a damaged disk does is the same without a shell.
+            FaultKind::Reset { client, node } => self.cut(self.clients[client].id(), self.id(node), 1_000),
+            FaultKind::Rot { node, down_us, .. } => self.crash(node, CrashKind::PowerCut, down_us),
         }
     }
 

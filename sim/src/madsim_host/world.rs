@@ -190,7 +190,7 @@ pub(crate) async fn go(seed: u64, plan: Plan, is_traced: bool) -> Report {
         .map(|n| {
             let place = u64::try_from(n).expect("few");
             Machine {
-                disk: SimDisk::new(seed, place, shape.disk),
+                disk: SimDisk::new(seed, place, shape.disk).with_mutant(shape.mutant),
                 clock: Clock::new(seed, place, shape.has_exact_clocks),
                 life: 0,
                 is_up: true,

@@ -3,6 +3,7 @@
 use super::{Pending, Proposal, ProposeError, Proposed, RaftGroup, Role};
 use crate::ids::{BrokerId, DiskId, Index};
 use crate::log::{GroupLog, MetaLog, MetaRecord, encode_private};
+use crate::mutant::Mutant;
 use crate::raft::ReplicasConfig;
 use crate::random::keyed_below;
 use crate::record::PrivateKind;
@@ -84,6 +85,7 @@ impl RaftGroup {
             // A leader never tells more than what matched; this keeps a lie from ending the process.
             message.commit = message.commit.min(self.raw.raft.raft_log.last_index());
         }
+        self.mutate(config.mutant, &mut message);
         let is_answer = kind == MessageType::MsgAppendResponse || kind == MessageType::MsgHeartbeatResponse;
         let is_accepted = self.raw.step(message).is_ok();
         self.impose_timeout(config);
@@ -92,6 +94,19 @@ impl RaftGroup {
             self.lag.heard(from, Index(matched), Index(self.raw.raft.raft_log.last_index()), now);
         }
         is_accepted
+    }
+
+    /// Bugs 7 and 9 of the mutation catalogue.
+    fn mutate(&mut self, mutant: Mutant, message: &mut Message) {
+        let kind = message.get_msg_type();
+        let log = &self.raw.raft.store().log;
+        let commit = Index(message.commit).min(log.last_index());
+        if mutant.is(Mutant::HighWatermarkBeforeCut) && kind == MessageType::MsgAppend && commit >= self.shown_commit {
+            self.high_watermark = self.high_watermark.max(log.offset_end_at(commit));
+        }
+        if mutant.is(Mutant::SeenVoteGranted) && kind == MessageType::MsgRequestVoteResponse {
+            message.reject = false;
+        }
     }
 
     /// One raft tick. True if the group is to be visited.
