@@ -38,7 +38,9 @@ use crate::config::BrokerSettings;
 use crate::ids::{BrokerId, GroupId};
 use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
+use crate::log::ProducerTable;
 use crate::output::Outputs;
+use crate::partition::Producers;
 use crate::time::{Instant, Now};
 use held::Held;
 use local::Local;
@@ -151,6 +153,12 @@ impl Broker {
             parked: self.parking.len(),
             reads: self.reads.len(),
         }
+    }
+
+    /// What the committed entries of a group say of its producers, for checkers; `None` where nobody wrote that has an id.
+    #[must_use]
+    pub fn producers(&self, group: GroupId) -> Option<&ProducerTable> {
+        self.local.producers.get(&group).map(Producers::committed)
     }
 
     fn has_round_work(&self) -> bool {

@@ -52,7 +52,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 15] = [
+    pub const ALL: [(u32, Mutant); 19] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -62,6 +62,10 @@ impl Mutant {
         (7, Mutant::HighWatermarkBeforeCut),
         (8, Mutant::OffsetBeforeOwnTerm),
         (9, Mutant::SeenVoteGranted),
+        (16, Mutant::DedupWindowShort),
+        (17, Mutant::RepeatedAtCurrentOffset),
+        (18, Mutant::OldEpochNotFenced),
+        (20, Mutant::SequenceNotWrapped),
         (34, Mutant::CrcNotChecked),
         (35, Mutant::CutAtAnyDamage),
         (36, Mutant::NamesNotSynced),

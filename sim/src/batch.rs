@@ -56,15 +56,20 @@ pub(crate) fn crc32c(data: &[u8]) -> u32 {
 
 /// A batch of `values`, each `size` bytes long or as long as it must be: the value in decimal, padded.
 pub(crate) fn build(values: &[u64], timestamp: i64, size: usize) -> Bytes {
+    build_numbered(values, timestamp, size, (-1, -1, -1))
+}
+
+/// The same of an idempotent producer: its id, its epoch, the sequence of the first record.
+pub(crate) fn build_numbered(values: &[u64], timestamp: i64, size: usize, number: (i64, i16, i32)) -> Bytes {
     let count = i32::try_from(values.len()).expect("small batches");
     let mut body = BytesMut::new();
     body.put_i16(0);
     body.put_i32(count - 1);
     body.put_i64(timestamp);
     body.put_i64(timestamp);
-    body.put_i64(-1);
-    body.put_i16(-1);
-    body.put_i32(-1);
+    body.put_i64(number.0);
+    body.put_i16(number.1);
+    body.put_i32(number.2);
     body.put_i32(count);
     for (delta, value) in values.iter().enumerate() {
         let digits = value.to_string();

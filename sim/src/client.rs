@@ -8,6 +8,7 @@ use crate::batch;
 use crate::check::history::{History, Key};
 use crate::check::promises::{Asked, Note};
 use crate::check::watch::{Breach, breach};
+use crate::idempotent::Idempotent;
 use crate::lives::Lives;
 use crate::report::Counters;
 use crate::wire::{self, FetchPart, PartitionSeen, ProducePart, error};
@@ -27,6 +28,22 @@ pub(crate) enum Action {
         frame: Bytes,
         /// What may be checked about the answer.
         note: Note,
+        /// Patience.
+        wait_us: u64,
+    },
+    /// Send several back to back on one connection and report the first reply; the others come one by one to [`Action::Listen`].
+    Volley {
+        /// To whom.
+        broker: usize,
+        /// The frames without their sizes, and what may be checked about their answers.
+        frames: Vec<(Bytes, Note)>,
+        /// Patience.
+        wait_us: u64,
+    },
+    /// Report the next reply on the connection of the last volley.
+    Listen {
+        /// From whom.
+        broker: usize,
         /// Patience.
         wait_us: u64,
     },
@@ -135,14 +152,19 @@ pub(crate) struct Client {
     to_read: BTreeMap<Key, i64>,
     /// For the paragraph of a liveness failure.
     last_trouble: String,
+    /// It is an idempotent producer and does nothing else.
+    idempotent: Option<Idempotent>,
 }
 
 impl Client {
     pub(crate) fn new(seed: u64, id: usize, brokers: usize, workload: Workload) -> Client {
+        let mut random = Random::stream(seed, 1000 + u64::try_from(id).expect("few clients"));
+        let is_idempotent = (1..=workload.idempotent).contains(&id);
         Client {
             id,
             brokers,
-            random: Random::stream(seed, 1000 + u64::try_from(id).expect("few clients")),
+            idempotent: is_idempotent.then(|| Idempotent::new(id, brokers, &mut random)),
+            random,
             workload,
             correlation: 0,
             leaders: BTreeMap::new(),
@@ -159,6 +181,9 @@ impl Client {
 
     /// Why the client is not done, for people.
     pub(crate) fn trouble(&self) -> String {
+        if let Some(idempotent) = &self.idempotent {
+            return idempotent.trouble();
+        }
         format!(
             "client {} still has to write {:?} and to read {:?}; its last trouble was {}",
             self.id,
@@ -170,6 +195,9 @@ impl Client {
 
     /// Takes in what came of the last action and says the next.
     pub(crate) fn next(&mut self, shared: &mut Shared, outcome: Outcome) -> Result<Action, Breach> {
+        if let Some(idempotent) = &mut self.idempotent {
+            return idempotent.next(shared, &mut self.random, &self.workload, outcome);
+        }
         let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
         match outcome {
             Outcome::Ready => {}

@@ -1,7 +1,7 @@
 //! The hostile world: the unchanged broker, its disk, its clocks and its network inside one seed.
 //!
 //! Read in this order: `shape` and `plan` (what a seed expands to), `cluster` (the event heap), `disk`, `network`, `clock` (what the
-//! world does to a broker), `client` and `workload` (what clients do), `check` (who judges), `run` (one seed from start to verdict),
+//! world does to a broker), `client`, `idempotent` and `workload` (what clients do), `check` (who judges), `run` (one seed from start to verdict),
 //! `story` (the same world without faults, for tests that tell a story).
 //!
 //! Source of the shape: FoundationDB's and TigerBeetle's simulators, Jepsen's checkers.
@@ -16,6 +16,7 @@ mod clock;
 mod cluster;
 mod dice;
 pub mod disk;
+mod idempotent;
 mod lives;
 mod madsim_host;
 mod network;

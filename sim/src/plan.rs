@@ -9,7 +9,7 @@ use crate::dice::{Draw, Stream, draw};
 use crate::disk::{CrashKind, DiskSettings};
 use crate::network::NetSettings;
 use crate::shape::Shape;
-use crate::workload::{TopicPlan, Workload};
+use crate::workload::{ONCE, TopicPlan, Workload};
 use ottla_core::broker::RaftSettings;
 use std::fmt;
 
@@ -189,6 +189,7 @@ impl Plan {
         for topic in &mut topics {
             topic.is_mortal = mortality.below(4) < share;
         }
+        topics.insert(0, once(seed, brokers));
         let workload = Workload::of(&mut dice);
         let faults = faults(seed, brokers, clients, heal_at);
         Plan { shape, topics, workload, faults, heal_at }
@@ -284,6 +285,25 @@ fn topics(dice: &mut Draw, brokers: usize) -> Vec<TopicPlan> {
             }
         })
         .collect()
+}
+
+/// The topic of idempotent producers.
+fn once(seed: u64, brokers: usize) -> TopicPlan {
+    let mut dice = draw(seed, Stream::Swarm, &[3]);
+    let replicas = if brokers == 1 { 1 } else { *dice.pick(&[3, 3, brokers, 2]) };
+    let configs = if replicas >= 3 && dice.below(3) == 0 {
+        // More than a quorum now and then: then a commit alone does not release a repeated batch.
+        vec![("min.insync.replicas".to_string(), dice.between(2, 3).to_string())]
+    } else {
+        Vec::new()
+    };
+    TopicPlan {
+        name: ONCE.into(),
+        partitions: i32::try_from(dice.between(1, 2)).expect("small"),
+        replicas,
+        configs,
+        is_mortal: false,
+    }
 }
 
 fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault> {

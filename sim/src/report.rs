@@ -93,6 +93,12 @@ counters! {
     unknown,
     /// Produce requests sent again after an unknown outcome.
     retries,
+    /// Batches of idempotent producers that were sent again and recognised.
+    dedup_hits,
+    /// Batches of idempotent producers refused because one before them was missing.
+    out_of_order,
+    /// Batches of an epoch that was over, refused.
+    fenced,
     /// Commits compared between brokers.
     commits,
     /// Peer promises compared with the disk.

@@ -163,6 +163,8 @@ impl Run {
         if self.cluster.trace.is_printing() {
             let what = match &action {
                 Action::Ask { broker, frame, .. } => format!("asks b{broker} {} bytes", frame.len()),
+                Action::Volley { broker, frames, .. } => format!("asks b{broker} {} times", frames.len()),
+                Action::Listen { broker, .. } => format!("listens to b{broker}"),
                 Action::Tell { broker, frame } => format!("tells b{broker} {} bytes", frame.len()),
                 Action::Sleep { us } => format!("sleeps {us} us"),
                 Action::Done => "is done".into(),
@@ -176,6 +178,21 @@ impl Run {
                 let token = self.timer(id, wait_us);
                 self.hosts[id].waiting = Waiting::Reply { broker, connection, token };
             }
+            Action::Volley { broker, frames, wait_us } => {
+                let connection = self.connection(id, broker);
+                for (frame, note) in frames {
+                    self.cluster.send(connection, &frame, note);
+                }
+                let token = self.timer(id, wait_us);
+                self.hosts[id].waiting = Waiting::Reply { broker, connection, token };
+            }
+            Action::Listen { broker, wait_us } => match self.hosts[id].connections.get(&broker).copied() {
+                Some(connection) => {
+                    let token = self.timer(id, wait_us);
+                    self.hosts[id].waiting = Waiting::Reply { broker, connection, token };
+                }
+                None => self.drive_later(id),
+            },
             Action::Tell { broker, frame } => {
                 let connection = self.connection(id, broker);
                 self.cluster.send(connection, &frame, Note::Other);
@@ -360,7 +377,8 @@ impl Run {
                 format!("{seconds} s after the world healed all replicas are byte-equal, but {what}."),
             );
         } else {
-            let trouble = self.hosts[0].client.trouble();
+            let busy = self.hosts.iter().rev().find(|host| host.waiting != Waiting::Done);
+            let trouble = busy.map(|host| host.client.trouble()).unwrap_or_default();
             self.cluster.fail(
                 FailureKind::Liveness,
                 "progress",

@@ -2,7 +2,9 @@
 
 use ottla_core::Broker;
 use ottla_core::ids::{GroupId, Index, Offset, Term};
+use ottla_core::log::ProducerTable;
 use ottla_core::raft::Role;
+use ottla_core::random::keyed;
 
 /// One group as its broker sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct GroupSeen {
     pub(crate) high_watermark: Offset,
     /// Offset of the next record.
     pub(crate) log_end: Offset,
+    /// Digest of what is known of producers by what is committed; 0 for none.
+    pub(crate) producers: u64,
 }
 
 /// Looks at all groups of a broker.
@@ -40,5 +44,17 @@ pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
         last_index: view.last_index,
         high_watermark: view.high_watermark,
         log_end: view.log_end,
+        producers: broker.producers(view.group).map_or(0, digest),
     }));
+}
+
+fn digest(producers: &ProducerTable) -> u64 {
+    let bits = |number: i64| u64::from_ne_bytes(number.to_ne_bytes());
+    producers.iter().fold(0, |digest, (producer, window)| {
+        let digest = keyed(digest, &[bits(producer), bits(i64::from(window.epoch())), bits(window.heard_ms())]);
+        window.newest_first().fold(digest, |digest, batch| {
+            let sequences = [bits(i64::from(batch.sequence_first)), bits(i64::from(batch.sequence_last))];
+            keyed(digest, &[batch.index.0, bits(batch.base_offset.0), sequences[0], sequences[1], bits(batch.timestamp_ms)])
+        })
+    })
 }

@@ -26,6 +26,8 @@ pub(crate) mod error {
     pub(crate) const INVALID_TIMESTAMP: i16 = 32;
     pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
+    pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
+    pub(crate) const INVALID_PRODUCER_EPOCH: i16 = 47;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;
 }
 
@@ -67,6 +69,7 @@ pub(crate) struct ProduceAnswer {
     pub(crate) partition: i32,
     pub(crate) error: i16,
     pub(crate) base_offset: i64,
+    pub(crate) log_append_time_ms: i64,
 }
 
 pub(crate) fn produce_answers(frame: Bytes, version: i16) -> Result<Vec<ProduceAnswer>, DecodeError> {
@@ -80,6 +83,7 @@ pub(crate) fn produce_answers(frame: Bytes, version: i16) -> Result<Vec<ProduceA
                 partition: partition.index,
                 error: partition.error_code,
                 base_offset: partition.base_offset,
+                log_append_time_ms: partition.log_append_time_ms,
             });
         }
     }

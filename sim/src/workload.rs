@@ -2,6 +2,9 @@
 
 use crate::dice::Draw;
 
+/// Name of the topic that idempotent producers write to.
+pub(crate) const ONCE: &str = "once";
+
 /// A topic that the clients create and use.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TopicPlan {
@@ -38,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) value_bytes_max: u64,
     /// How long a client waits for an acknowledgement.
     pub(crate) patience_us: u64,
+    /// How many clients are idempotent producers, if there are so many beside the first.
+    pub(crate) idempotent: usize,
 }
 
 impl Workload {
@@ -56,6 +61,7 @@ impl Workload {
             batch_values_max: dice.log_between(1, 12),
             value_bytes_max: dice.log_between(16, 1500),
             patience_us: dice.log_between(300_000, 3_000_000),
+            idempotent: usize::try_from(dice.below(3)).expect("small"),
         }
     }
 }

@@ -80,7 +80,9 @@ impl ProducerWindow {
         self.batches[..self.len].iter().rev()
     }
 
-    pub(super) fn heard_ms(&self) -> i64 {
+    /// The log's time when it was last heard of, ms.
+    #[must_use]
+    pub fn heard_ms(&self) -> i64 {
         self.heard_ms
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Source: jepsen.tests.kafka for the anomalies and when they are allowed.
 
+use super::once::Once;
 use super::watch::{Breach, breach};
 use crate::batch::RecordRead;
 use crate::lives::Lives;
@@ -52,6 +53,8 @@ pub(crate) struct History {
     pub(crate) acked: u64,
     /// Records read.
     pub(crate) reads: u64,
+    /// What idempotent producers sent.
+    pub(crate) once: Once,
 }
 
 impl History {
@@ -206,7 +209,7 @@ impl History {
                 );
             }
         }
-        Ok(())
+        self.once.finish(|value| self.sent.get(&value).map(|sent| &sent.read_at))
     }
 }
 

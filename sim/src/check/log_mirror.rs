@@ -10,6 +10,7 @@
 //! ```
 //! Knows nothing of raft or of other brokers. Invariant: entries of a segment lie back to back from position 0.
 
+use super::sequences::Produced;
 use crate::batch::crc32c;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{GroupId, Index, Offset, Term};
@@ -26,6 +27,8 @@ pub(crate) struct EntrySeen {
     pub(crate) base_offset: Offset,
     /// Offset after the last record; equal to `base_offset` for raft's own entries.
     pub(crate) offset_end: Offset,
+    /// Whose it is, if it has a producer id.
+    pub(crate) produced: Option<Produced>,
     /// Where the batch ends in its file.
     pub(crate) end: u64,
 }
@@ -231,6 +234,7 @@ fn parse(data: &[u8], position: u64) -> Option<EntrySeen> {
         crc,
         base_offset: Offset(base_offset),
         offset_end: Offset(base_offset + delta + 1),
+        produced: Produced::of(header),
         end: position + 12 + count(length),
     })
 }
@@ -252,6 +256,7 @@ pub(crate) mod tests {
         b[16] = 2;
         b[17..21].copy_from_slice(&crc.to_be_bytes());
         b[23..27].copy_from_slice(&(records - 1).to_be_bytes());
+        b[43..51].copy_from_slice(&(-1_i64).to_be_bytes());
         b
     }
 

@@ -5,5 +5,7 @@
 pub(crate) mod history;
 pub(crate) mod log_mirror;
 pub(crate) mod meta_mirror;
+pub(crate) mod once;
 pub(crate) mod promises;
+pub(crate) mod sequences;
 pub(crate) mod watch;

@@ -1,4 +1,4 @@
-//! Watches all brokers from the inside of the simulated machines and compares what they hold: I1 to I5, I8 and I9.
+//! Watches all brokers from the inside of the simulated machines and compares what they hold: I1 to I5, I8 to I10, and I14.
 //!
 //! - I1 one leader per term and group;
 //! - I2 log matching: an (index, term) names one batch and one predecessor on all brokers;
@@ -6,13 +6,16 @@
 //! - I4 brokers agree on every committed entry (equal state machines follow: the state is a function of the log);
 //! - I5 term and commit never go back within a life, and a term once durable is never forgotten;
 //! - I8 offsets are dense and the high watermark stays within the log and never goes back within a life;
-//! - I9 leader epochs never go back along a log.
+//! - I9 leader epochs never go back along a log;
+//! - I10 sequences of producers are contiguous along what is committed (`sequences`);
+//! - I14 what brokers know of producers at one commit index is the same, whether kept up to date or rebuilt at a start.
 //!
 //! I6 and I7, what a message or a reply promises about disks, are in `promises`. Everything is incremental: an entry is looked at once
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
 use super::log_mirror::{EntrySeen, GroupMirror, LogChange, NodeMirror};
 use super::meta_mirror::{MetaMirror, Promised};
+use super::sequences::Sequences;
 use crate::report::Counters;
 use crate::views::GroupSeen;
 use ottla_core::disk::FileName;
@@ -42,6 +45,9 @@ struct GroupTruth {
     committed: Vec<(EntrySeen, Term)>,
     /// Hash of all entries up to a commit index, as first said.
     chains: BTreeMap<Index, (u64, usize)>,
+    /// Digest of what is known of producers at a commit index, as first said.
+    producers: BTreeMap<Index, (u64, usize)>,
+    sequences: Sequences,
 }
 
 /// What one broker last said of a group in this life.
@@ -415,6 +421,16 @@ impl Watch {
                 ),
             );
         }
+        let (digest, other) = *truth.producers.entry(commit).or_insert((view.producers, node));
+        if digest != view.producers {
+            return breach(
+                "I14",
+                format!(
+                    "What is known of producers follows from the log, but brokers {other} and {node} both committed index {commit} of group \
+                     {group} and know different things of its producers."
+                ),
+            );
+        }
         if truth.committed.len() > slot(commit) || self.removed.contains(&group) {
             return Ok(());
         }
@@ -446,6 +462,9 @@ impl Watch {
             let index = Index(u64::try_from(truth.committed.len()).expect("small") + 2);
             let Some((entry, _)) = log.entry(index) else { break };
             truth.committed.push((entry, term));
+            if let Some(produced) = entry.produced {
+                truth.sequences.committed(group, index, produced)?;
+            }
         }
         Ok(())
     }
@@ -480,6 +499,7 @@ mod tests {
             last_index: Index(commit.max(1)),
             high_watermark: Offset(0),
             log_end: Offset(end),
+            producers: 0,
         }
     }
 
@@ -534,6 +554,14 @@ mod tests {
         let mut other = view(2, false, 2, 1);
         other.commit_chain = 2;
         assert_eq!(check_of(watch.said(1, &[other])), "I4");
+    }
+
+    #[test]
+    fn disagreement_about_producers_is_caught() {
+        let mut watch = with_one_committed();
+        let mut other = view(2, false, 2, 1);
+        other.producers = 5;
+        assert_eq!(check_of(watch.said(1, &[other])), "I14");
     }
 
     #[test]

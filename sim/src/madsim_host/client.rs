@@ -9,13 +9,14 @@ use crate::run::log_difference;
 use bytes::{BufMut, Bytes, BytesMut};
 use madsim::net::TcpStream;
 use madsim::time::{Duration, sleep};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// One client.
 pub(super) async fn client(world: SharedWorld, mut client: Client, id: usize) {
     let mut streams: BTreeMap<usize, TcpStream> = BTreeMap::new();
     let mut outcome = Outcome::Ready;
+    let mut notes: VecDeque<Note> = VecDeque::new();
     loop {
         if world.has_ended() {
             return;
@@ -50,18 +51,21 @@ pub(super) async fn client(world: SharedWorld, mut client: Client, id: usize) {
                 Outcome::Ready
             }
             Action::Ask { broker, frame, note, wait_us } => {
-                let asked = madsim::time::timeout(Duration::from_micros(wait_us), ask(&mut streams, broker, &frame)).await;
-                match asked {
-                    Ok(Ok(reply)) => {
-                        check_reply(&world, broker, &note, &reply);
-                        Outcome::Reply(reply)
-                    }
-                    Ok(Err(_)) | Err(_) => {
-                        streams.remove(&broker);
-                        sleep(Duration::from_millis(5)).await;
-                        Outcome::Lost
-                    }
-                }
+                notes = VecDeque::from([note]);
+                let asked = ask(&mut streams, broker, std::slice::from_ref(&frame));
+                let asked = madsim::time::timeout(Duration::from_micros(wait_us), asked).await;
+                heard(&world, &mut streams, broker, &mut notes, asked).await
+            }
+            Action::Volley { broker, frames: asked, wait_us } => {
+                let frames: Vec<Bytes>;
+                (frames, notes) = asked.into_iter().unzip();
+                let asked = ask(&mut streams, broker, &frames);
+                let asked = madsim::time::timeout(Duration::from_micros(wait_us), asked).await;
+                heard(&world, &mut streams, broker, &mut notes, asked).await
+            }
+            Action::Listen { broker, wait_us } => {
+                let asked = madsim::time::timeout(Duration::from_micros(wait_us), ask(&mut streams, broker, &[])).await;
+                heard(&world, &mut streams, broker, &mut notes, asked).await
             }
         };
     }
@@ -84,6 +88,23 @@ pub(super) async fn client(world: SharedWorld, mut client: Client, id: usize) {
         world.judge(verdict);
         world.lock().is_done = true;
     }
+}
+
+/// What came of asking: the next reply, or a connection that is not used again.
+async fn heard(
+    world: &SharedWorld,
+    streams: &mut BTreeMap<usize, TcpStream>,
+    broker: usize,
+    notes: &mut VecDeque<Note>,
+    asked: Result<std::io::Result<Bytes>, madsim::time::error::Elapsed>,
+) -> Outcome {
+    if let Ok(Ok(reply)) = asked {
+        check_reply(world, broker, &notes.pop_front().unwrap_or(Note::Other), &reply);
+        return Outcome::Reply(reply);
+    }
+    streams.remove(&broker);
+    sleep(Duration::from_millis(5)).await;
+    Outcome::Lost
 }
 
 /// I7 where it can be seen here: when the reply arrives. What was durable then still is.
@@ -115,8 +136,11 @@ async fn tell(streams: &mut BTreeMap<usize, TcpStream>, broker: usize, frame: &B
     stream.flush().await
 }
 
-async fn ask(streams: &mut BTreeMap<usize, TcpStream>, broker: usize, frame: &Bytes) -> std::io::Result<Bytes> {
-    tell(streams, broker, frame).await?;
+/// Sends frames and waits for the next reply.
+async fn ask(streams: &mut BTreeMap<usize, TcpStream>, broker: usize, frames: &[Bytes]) -> std::io::Result<Bytes> {
+    for frame in frames {
+        tell(streams, broker, frame).await?;
+    }
     let stream = stream(streams, broker).await?;
     let mut size = [0_u8; 4];
     stream.read_exact(&mut size).await?;

@@ -187,7 +187,7 @@ impl Actor {
         let records = list(command.option("records").ok_or("produce needs records=")?);
         let times = command.option("times").map(list).unwrap_or_default();
         let wall = wall_ms(self.world()?);
-        let mut batch = BatchBuilder::new();
+        let mut batch = numbered(command)?;
         for (n, record) in records.iter().enumerate() {
             let time = times.get(n).map_or(Ok(wall), |t| t.parse().map_err(|_| format!("{t} is no time")))?;
             batch.push(time, None, Some(record.as_bytes()));
@@ -537,6 +537,16 @@ impl ByNumber for i32 {
         *self
     }
 }
+
+/// An empty batch, of an idempotent producer where `producer=ID:EPOCH` says so.
+fn numbered(command: &Command) -> Result<BatchBuilder, String> {
+    let Some(producer) = command.option("producer") else { return Ok(BatchBuilder::new()) };
+    let (id, epoch) = producer.split_once(':').ok_or(format!("producer={producer} is not id:epoch"))?;
+    let id = id.parse().map_err(|_| format!("{id} is no producer id"))?;
+    let epoch = epoch.parse().map_err(|_| format!("{epoch} is no epoch"))?;
+    Ok(BatchBuilder::new().producer(id, epoch, command.number("sequence", 0)?))
+}
+
 fn sorted<T: ByNumber>(mut list: Vec<T>) -> Vec<T> {
     list.sort_by_key(ByNumber::number);
     list
