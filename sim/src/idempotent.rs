@@ -63,7 +63,7 @@ pub(crate) struct Idempotent {
     /// A batch of the epoch before, to be sent once the present one has begun.
     late: Option<Numbered>,
     /// Asked on the connection and not answered yet, in order.
-    asked: VecDeque<(Why, Numbered)>,
+    asked: VecDeque<(i32, Why, Numbered)>,
     version: i16,
     /// For the paragraph of a liveness failure.
     last_trouble: String,
@@ -190,6 +190,7 @@ impl Idempotent {
         }
         self.version = if random.chance(1, 2) { 9 } else { 13 };
         let mut frames = Vec::new();
+        let first = self.correlation + 1;
         for (why, batch) in &volley {
             for value in &batch.values {
                 shared.history.sending(*value);
@@ -211,7 +212,7 @@ impl Idempotent {
             };
             frames.push((frame, note));
         }
-        self.asked = volley.into();
+        self.asked = (first..).zip(volley).map(|(correlation, (why, batch))| (correlation, why, batch)).collect();
         Action::Volley { broker: self.leader(), frames, wait_us: workload.patience_us }
     }
 
@@ -246,7 +247,12 @@ impl Idempotent {
             let seen = wire::metadata_answer(frame, version).map_err(|_| malformed("Metadata"))?;
             return self.learn(shared, seen);
         }
-        let Some((why, batch)) = self.asked.pop_front() else {
+        // A link that was cut for a while has lost whole answers: what they said is not known.
+        let correlation = frame.first_chunk().map_or(0, |bytes| i32::from_be_bytes(*bytes));
+        while self.asked.pop_front_if(|(asked, ..)| *asked < correlation).is_some() {
+            shared.counters.unknown += 1;
+        }
+        let Some((_, why, batch)) = self.asked.pop_front_if(|(asked, ..)| *asked == correlation) else {
             return breach("codec", "A response answers a request, but one came unasked.".into());
         };
         let answers = wire::produce_answers(frame, self.version).map_err(|_| malformed("Produce"))?;
