@@ -4,6 +4,7 @@
 //! [`Action`] and performs the next one. It learns leaders from Metadata, sends again after an unknown outcome (the same bytes, so
 //! that a value may be stored twice), and polls from its own positions. What it is told goes into the [`History`].
 
+use crate::action::{Action, Outcome};
 use crate::batch;
 use crate::check::history::{History, Key};
 use crate::check::promises::{Asked, Note};
@@ -16,63 +17,6 @@ use crate::workload::{TopicPlan, Workload};
 use bytes::Bytes;
 use ottla_core::random::Random;
 use std::collections::{BTreeMap, VecDeque};
-
-/// What a client wants of its host.
-#[derive(Debug)]
-pub(crate) enum Action {
-    /// Send to a broker and report the reply.
-    Ask {
-        /// To whom.
-        broker: usize,
-        /// The frame without its size.
-        frame: Bytes,
-        /// What may be checked about the answer.
-        note: Note,
-        /// Patience.
-        wait_us: u64,
-    },
-    /// Send several back to back on one connection and report the first reply; the others come one by one to [`Action::Listen`].
-    Volley {
-        /// To whom.
-        broker: usize,
-        /// The frames without their sizes, and what may be checked about their answers.
-        frames: Vec<(Bytes, Note)>,
-        /// Patience.
-        wait_us: u64,
-    },
-    /// Report the next reply on the connection of the last volley.
-    Listen {
-        /// From whom.
-        broker: usize,
-        /// Patience.
-        wait_us: u64,
-    },
-    /// Send to a broker; there will be no reply.
-    Tell {
-        /// To whom.
-        broker: usize,
-        /// The frame without its size.
-        frame: Bytes,
-    },
-    /// Wait.
-    Sleep {
-        /// How long.
-        us: u64,
-    },
-    /// Nothing more to do.
-    Done,
-}
-
-/// What came of the last action.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The first call, or a sleep or a tell is over.
-    Ready,
-    /// A response frame.
-    Reply(Bytes),
-    /// No reply in time, or the connection broke: the connection is not used again.
-    Lost,
-}
 
 /// What all clients of a run share.
 #[derive(Debug)]

@@ -3,15 +3,17 @@
 //!
 //! Writes to one partition of a topic of its own kind with acks=all. Some start near the greatest sequence, so that the numbers wrap; now
 //! and then one takes a new epoch and lets a batch of the old one follow, as a producer would that was believed dead: nobody may take it.
-//! Sometimes it sends again what was acknowledged, or leaves a sequence out, which nobody may take either. Sans-IO like [`crate::client::Client`], of which it is one way to live.
+//! Sometimes it sends again what was acknowledged, or leaves a sequence out, which nobody may take either. Sans-IO like
+//! [`crate::client::Client`], of which it is one way to live.
 //!
 //! Source: KIP-98 and KIP-360 for what a producer may do; the Java client's `TransactionManager` for what it does.
 
+use crate::action::{Action, Outcome};
 use crate::batch;
 use crate::check::history::Key;
 use crate::check::promises::{Asked, Note};
 use crate::check::watch::{Breach, breach};
-use crate::client::{Action, Outcome, Shared};
+use crate::client::Shared;
 use crate::wire::{self, PartitionSeen, ProduceAnswer, ProducePart, error};
 use crate::workload::{ONCE, Workload};
 use bytes::Bytes;

@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+mod action;
 mod batch;
 pub mod campaign;
 mod check;

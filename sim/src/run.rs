@@ -3,9 +3,10 @@
 //! Faults and clients run until the plan heals the world. Then, within [`RECOVERY_US`] of simulated time: every partition takes a record with
 //! acks=all, consumers read every partition to its end, all replicas of every group are byte-equal; and everything acknowledged is there.
 
+use crate::action::{Action, Outcome};
 use crate::check::promises::Note;
 use crate::check::watch::Breach;
-use crate::client::{Action, Client, Outcome, Shared};
+use crate::client::{Client, Shared};
 use crate::cluster::{Cluster, Happening};
 use crate::disk::SimDisk;
 use crate::network::End;

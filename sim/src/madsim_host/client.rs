@@ -2,8 +2,9 @@
 
 use super::broker::address;
 use super::world::SharedWorld;
+use crate::action::{Action, Outcome};
 use crate::check::promises::{self, Note};
-use crate::client::{Action, Client, Outcome};
+use crate::client::Client;
 use crate::disk::SimDisk;
 use crate::run::log_difference;
 use bytes::{BufMut, Bytes, BytesMut};
