@@ -21,6 +21,7 @@ pub(crate) mod local;
 pub(crate) mod parking;
 mod recovery;
 mod requests;
+mod retention;
 #[cfg(test)]
 pub(crate) mod rig;
 mod sequences;
@@ -70,6 +71,10 @@ pub struct Broker {
     gated: BTreeSet<GroupId>,
     /// Fetches whose partitions have news.
     woken: BTreeSet<u64>,
+    /// Requests that wait for the start of a log to move.
+    deleting: BTreeSet<u64>,
+    /// When retention is looked at next.
+    retention_at: Instant,
     spread_at: Instant,
     balance_at: Instant,
     /// Peers that can be reached.
@@ -137,6 +142,7 @@ impl Broker {
             self.parking.next_deadline().map(|i| at(i, "the patience of a parked request")),
             self.local.leaders.has_news().then(|| at(self.spread_at, "leadership news for the other brokers")),
             self.balance_due().map(|i| at(i, "the balance of leaderships")),
+            Some(at(self.retention_at, "a look at retention")),
             self.stopping.deadline().map(|i| at(i, "leaderships to be taken over before the stop")),
         ]
         .into_iter()
@@ -176,6 +182,7 @@ impl Broker {
         while let Some(number) = self.parking.expired(now.monotonic) {
             self.patience_over(now, number, out);
         }
+        self.run_retention(now);
         self.spread_leadership(now);
         if is_due(self.balance_due()) {
             self.balance(now);

@@ -36,6 +36,8 @@ pub enum Mutant {
     OldEpochNotFenced,
     /// 20: no sequence follows 2147483647.
     SequenceNotWrapped,
+    /// 33: the log start moves when its entry is appended, committed or not.
+    StartBeforeCommit,
     /// 34: recovery takes batches whose CRC is wrong.
     CrcNotChecked,
     /// 35: recovery cuts the log at the first damage, also where it was durable.

@@ -195,7 +195,7 @@ impl ListOffsetsJob {
         let mut from = lookup.from;
         while let Ok(header) = BatchHeader::parse(rest) {
             let Some((batch, after)) = rest.split_at_checked(header.total_len()) else { break };
-            if let Some(found) = search(&header, batch, lookup.sought) {
+            if let Some(found) = search(&header, batch, lookup) {
                 self.found(part, found);
                 return;
             }
@@ -253,7 +253,8 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
 }
 
 /// The first record of a batch that fits.
-fn search(header: &BatchHeader, batch: &[u8], sought: Sought) -> Option<Found> {
+fn search(header: &BatchHeader, batch: &[u8], lookup: Lookup) -> Option<Found> {
+    let sought = lookup.sought;
     let is_it = |time: i64| match sought {
         Sought::AtOrAfter(wanted) => time >= wanted,
         Sought::Exactly(wanted) => time == wanted,
@@ -270,14 +271,16 @@ fn search(header: &BatchHeader, batch: &[u8], sought: Sought) -> Option<Found> {
         return None;
     }
     if header.is_log_append_time() {
-        return found(header.base_offset.0, header.max_timestamp);
+        return found(header.base_offset.max(lookup.from).0, header.max_timestamp);
     }
     let body = decompress_body(header.codec().ok()?, &batch[BatchHeader::SIZE..], DECOMPRESSED_BYTES_MAX).ok()?;
     for record in Records::new(&body, header.record_count) {
         let record = record.ok()?;
         let time = header.base_timestamp.wrapping_add(record.timestamp_delta);
-        if is_it(time) {
-            return found(header.base_offset.0 + i64::from(record.offset_delta), time);
+        let offset = header.base_offset.0 + i64::from(record.offset_delta);
+        // The log may start within a batch.
+        if is_it(time) && offset >= lookup.from.0 {
+            return found(offset, time);
         }
     }
     None

@@ -10,6 +10,7 @@ pub mod alter_configs;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
+pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
@@ -37,8 +38,9 @@ use crate::limits::{DECOMPRESSED_BYTES_MAX, PINNED_BATCH_BYTES_MIN, PINNED_FRAME
 use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-    create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest,
-    describe_configs::DescribeConfigsRequest, describe_log_dirs::DescribeLogDirsRequest, describe_quorum::DescribeQuorumRequest,
+    create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
+    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_log_dirs::DescribeLogDirsRequest, describe_quorum::DescribeQuorumRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest, elect_leaders::ElectLeadersRequest, fetch::FetchRequest,
     incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
     list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
@@ -83,6 +85,8 @@ pub enum Ask {
     CreateTopics(CreateTopicsRequest),
     /// DeleteTopics.
     DeleteTopics(DeleteTopicsRequest),
+    /// DeleteRecords.
+    DeleteRecords(DeleteRecordsRequest),
     /// InitProducerId.
     InitProducerId(InitProducerIdRequest),
     /// DescribeConfigs.
@@ -175,6 +179,7 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::ApiVersions => Ask::ApiVersions(ApiVersionsRequest::decode(&mut reader, version)?),
         Api::CreateTopics => Ask::CreateTopics(CreateTopicsRequest::decode(&mut reader, version)?),
         Api::DeleteTopics => Ask::DeleteTopics(DeleteTopicsRequest::decode(&mut reader, version)?),
+        Api::DeleteRecords => Ask::DeleteRecords(DeleteRecordsRequest::decode(&mut reader, version)?),
         Api::InitProducerId => Ask::InitProducerId(InitProducerIdRequest::decode(&mut reader, version)?),
         Api::DescribeConfigs => Ask::DescribeConfigs(DescribeConfigsRequest::decode(&mut reader, version)?),
         Api::AlterConfigs => Ask::AlterConfigs(AlterConfigsRequest::decode(&mut reader, version)?),

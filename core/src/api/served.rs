@@ -22,6 +22,8 @@ pub enum Api {
     CreateTopics,
     /// DeleteTopics.
     DeleteTopics,
+    /// DeleteRecords.
+    DeleteRecords,
     /// InitProducerId.
     InitProducerId,
     /// OffsetForLeaderEpoch.
@@ -68,7 +70,7 @@ const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
 }
 
 /// All of them, ascending by key.
-pub const SERVED: [Served; 20] = [
+pub const SERVED: [Served; 21] = [
     Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
     same(Api::Fetch, ApiKey::Fetch, 4, 18),
     same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
@@ -76,6 +78,7 @@ pub const SERVED: [Served; 20] = [
     same(Api::ApiVersions, ApiKey::ApiVersions, 0, 4),
     same(Api::CreateTopics, ApiKey::CreateTopics, 2, 7),
     same(Api::DeleteTopics, ApiKey::DeleteTopics, 1, 6),
+    same(Api::DeleteRecords, ApiKey::DeleteRecords, 0, 2),
     same(Api::InitProducerId, ApiKey::InitProducerId, 0, 5),
     same(Api::OffsetForLeaderEpoch, ApiKey::OffsetForLeaderEpoch, 2, 4),
     same(Api::DescribeConfigs, ApiKey::DescribeConfigs, 1, 4),

@@ -20,6 +20,7 @@ impl Broker {
                 self.tell_controller(now, group);
                 let is_ours = leader == Some(self.config.broker);
                 self.lose_waiters(now, group, term, is_ours, out);
+                self.look_at_deletions(now, out);
                 self.wake(group);
             }
             GroupEvent::Serving => {
@@ -36,6 +37,7 @@ impl Broker {
                 self.release_committed(now, group, index, out);
                 self.wake(group);
             }
+            GroupEvent::LogStart(_) => self.look_at_deletions(now, out),
             GroupEvent::Truncated(index) => {
                 if let Some(producers) = self.local.producers.get_mut(&group) {
                     producers.cut(index);
@@ -184,6 +186,7 @@ impl Broker {
                 self.local.replicas.create(now, group, label.clone(), &voters, preferred, out);
                 let segment_bytes = u64::try_from(settings.segment_bytes).unwrap_or(u64::MAX);
                 self.local.replicas.set_segment_bytes(group, segment_bytes);
+                self.local.replicas.set_segment_ms(group, settings.segment_ms);
                 let place = TopicPartition { topic, partition };
                 self.local.partitions.entry(group).or_insert_with(|| Partition::new(place, group, label, voters, *settings));
             }
@@ -192,6 +195,7 @@ impl Broker {
                 self.lose_partition(now, group, out);
                 self.local.producers.remove(&group);
                 self.local.replicas.remove(group, out);
+                self.look_at_deletions(now, out);
                 self.local.leaders.remove(group);
             }
             ClusterChange::TopicDeleted { topic: _, groups } => {
@@ -202,8 +206,10 @@ impl Broker {
             ClusterChange::SettingsChanged { group, settings } => {
                 let Some(partition) = self.local.partitions.get_mut(&group) else { return };
                 let segment_bytes = u64::try_from(settings.segment_bytes).unwrap_or(u64::MAX);
+                let segment_ms = settings.segment_ms;
                 partition.set_settings(*settings);
                 self.local.replicas.set_segment_bytes(group, segment_bytes);
+                self.local.replicas.set_segment_ms(group, segment_ms);
                 // A lower min.insync.replicas may let waiters go.
                 if self.gated.remove(&group)
                     && let Some(raft) = self.local.replicas.group(group)

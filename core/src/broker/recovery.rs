@@ -6,6 +6,7 @@
 use super::held::Held;
 use super::local::Local;
 use super::parking::Parking;
+use super::retention::first_look;
 use super::stopping::Stopping;
 use super::{Broker, BrokerConfig};
 use crate::api::fetch_session::FetchSessions;
@@ -71,6 +72,7 @@ impl Recovery {
     #[must_use]
     pub fn finish(self, now: Now, out: &mut Outputs) -> Broker {
         let replicas = self.replicas.finish(now, out);
+        let retention_at = first_look(&self.settings, now);
         let controller = ControllerConfig {
             broker: self.config.broker,
             host: self.config.advertised_host.clone(),
@@ -103,6 +105,8 @@ impl Recovery {
             collecting: BTreeSet::new(),
             gated: BTreeSet::new(),
             woken: BTreeSet::new(),
+            deleting: BTreeSet::new(),
+            retention_at,
             spread_at: now.monotonic,
             balance_at: now.monotonic.plus_ms(BALANCE_FIRST_MS),
             peers_up: std::collections::BTreeSet::new(),

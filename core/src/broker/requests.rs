@@ -69,6 +69,7 @@ impl Broker {
                 let job = AlterJob::edit(self.config.broker, &request);
                 self.submit(now, reply, AdminJob::EditConfigs(job), out);
             }
+            Ask::DeleteRecords(request) => self.delete_records(now, reply, request, out),
             Ask::InitProducerId(request) => self.submit(now, reply, AdminJob::init_producer_id(request), out),
         }
     }
@@ -333,7 +334,9 @@ impl Broker {
                     reply.answer(&job.respond(), out);
                 }
             }
-            Work::Produce(_) | Work::Admin(_) | Work::Elect(_) => unreachable!("request {number} does not read"),
+            Work::Produce(_) | Work::Admin(_) | Work::DeleteRecords(_) | Work::Elect(_) => {
+                unreachable!("request {number} does not read")
+            }
         }
     }
 
@@ -349,6 +352,10 @@ impl Broker {
             }
             Work::Fetch(_) => self.look_again(now, number, Patience::Over, out),
             Work::Elect(_) => self.look_at_election(now, number, out),
+            Work::DeleteRecords(job) => {
+                job.time_out();
+                self.answer_deletion(number, out);
+            }
             Work::ListOffsets(_) | Work::Admin(_) => unreachable!("request {number} has no deadline"),
         }
     }
@@ -357,6 +364,7 @@ impl Broker {
     pub(super) fn closed(&mut self, connection: ConnectionId) {
         self.held.drop_connection(connection);
         for (number, parked) in self.parking.drop_connection(connection) {
+            self.deleting.remove(&number);
             let Work::Fetch(job) = parked.work else { continue };
             for group in job.groups() {
                 if let Some(partition) = self.local.partitions.get_mut(&group) {

@@ -6,7 +6,7 @@ use super::{Broker, BrokerConfig, Recovery, RecoveryStep};
 use crate::api;
 use crate::controller::{ControllerRequest, NewTopic};
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
-use crate::ids::{BrokerId, ConnectionId, GroupId, RequestNumber, TopicId};
+use crate::ids::{BrokerId, ConnectionId, GroupId, Index, RequestNumber, TopicId};
 use crate::input::Input;
 use crate::invariants::check_invariants;
 use crate::mutant::Mutant;
@@ -182,6 +182,16 @@ impl Rig {
                 return;
             }
         }
+    }
+
+    /// Segments of a partition on the disk: their base indexes, ascending.
+    pub(crate) fn segments_of(&self, topic: &str, partition: usize) -> Vec<Index> {
+        let group = self.broker.local.view(self.now).cluster.topic(topic).expect("made").partitions[partition].group;
+        let index = |file: &FileName| match *file {
+            FileName::Segment { group: owner, base_index, .. } if owner == group => Some(base_index),
+            FileName::Segment { .. } | FileName::Meta(_) => None,
+        };
+        self.files.keys().filter_map(index).collect()
     }
 
     /// Lets stalled fsyncs complete.

@@ -2,6 +2,7 @@
 
 use super::admin::AdminJob;
 use super::balance::Election;
+use crate::api::delete_records::DeleteRecordsJob;
 use crate::api::fetch::FetchJob;
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::ProduceJob;
@@ -15,6 +16,8 @@ pub(crate) enum Work {
     Fetch(FetchJob),
     /// For the disk.
     ListOffsets(ListOffsetsJob),
+    /// For the start of a log to move.
+    DeleteRecords(DeleteRecordsJob),
     /// For the controller.
     Admin(AdminJob),
     /// For other leaders.

@@ -176,7 +176,7 @@ pub static BROKER_SETTINGS: [Setting; 340] = [
     ro("controller.quorum.voters", List, ""),
     ro("group.share.assignors", List, "simple"),
     ro("metrics.sample.window.ms", Long, "30000"),
-    ro("log.retention.check.interval.ms", Long, "300000"),
+    ro("log.retention.check.interval.ms", Long, "300000").at_least(1).used("Milliseconds between two looks at what retention lets go."),
     ro("group.consumer.session.timeout.ms", Int, "45000"),
     rw("sasl.login.refresh.window.jitter", Double, "0.05"),
     ro("group.share.max.assignment.interval.ms", Int, "15000"),

@@ -4,6 +4,7 @@
 //! [`crate::record::encode_private`], and never leave the broker towards a client. What is added here: a batch in a log has an offset, an
 //! epoch and a length that a leader of ours can have given it.
 
+use super::log_start::StartCommand;
 use crate::ids::{Offset, Term};
 use crate::record::{self, BatchHeader, HeaderFault, PrivateKind, decode_private, verify_crc};
 use bytes::Bytes;
@@ -104,7 +105,16 @@ pub(crate) fn private_payload(batch: &Bytes) -> Option<(PrivateKind, Bytes)> {
     let (kind, range) = decode_private(batch).ok()?;
     match kind {
         PrivateKind::Noop | PrivateKind::Command => Some((kind, batch.slice(range))),
-        PrivateKind::ConfChange | PrivateKind::LogStart => None,
+        PrivateKind::LogStart => StartCommand::parse(&batch[range.clone()]).map(|_| (kind, batch.slice(range))),
+        PrivateKind::ConfChange => None,
+    }
+}
+
+/// What a batch says if it is a log start entry.
+pub(crate) fn start_command(batch: &Bytes) -> Option<StartCommand> {
+    match private_payload(batch)? {
+        (PrivateKind::LogStart, payload) => StartCommand::parse(&payload),
+        (PrivateKind::Noop | PrivateKind::Command | PrivateKind::ConfChange, _) => None,
     }
 }
 

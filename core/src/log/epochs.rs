@@ -24,6 +24,15 @@ impl Epochs {
         Epochs { rows: vec![Row { term: Term::BIRTH, index: Index::BIRTH, offset: Offset(0) }] }
     }
 
+    /// Of a log whose first entries are gone: the one before `index`, whose records begin at `offset`, is of `term`.
+    pub(crate) fn resumed(term: Term, index: Index, offset: Offset) -> Epochs {
+        let mut epochs = Epochs::born();
+        if term > Term::BIRTH {
+            epochs.append(term, Index(index.0 - 1), offset);
+        }
+        epochs
+    }
+
     /// The entry at `index` has `term` and the record after everything before it has `offset`.
     pub(crate) fn append(&mut self, term: Term, index: Index, offset: Offset) {
         let last = self.last();
@@ -67,8 +76,9 @@ impl Epochs {
         self.rows[after.max(1) - 1].term.leader_epoch()
     }
 
-    /// The largest epoch with records at or below `epoch`, and where it ends; (-1, -1) for an epoch of the future or none.
-    pub(crate) fn epoch_end(&self, epoch: LeaderEpoch, log_end: Offset) -> (LeaderEpoch, Offset) {
+    /// The largest epoch with records at or below `epoch`, and where it ends; (-1, -1) for an epoch of the future or none. Records before
+    /// `log_start` are none.
+    pub(crate) fn epoch_end(&self, epoch: LeaderEpoch, log_start: Offset, log_end: Offset) -> (LeaderEpoch, Offset) {
         let none = (LeaderEpoch::NONE, Offset::NONE);
         if epoch.0 < 0 || self.rows.len() < 2 {
             return none;
@@ -83,8 +93,8 @@ impl Epochs {
         }
         let after = rows.partition_point(|row| row.term.leader_epoch() <= epoch);
         // Rows without records are those whose successor starts at the same offset; the last row is never passed over.
-        let end = rows[after].offset;
-        match rows[..after].iter().rposition(|row| row.offset < end) {
+        let end = rows[after].offset.max(log_start);
+        match rows[..after].iter().rposition(|row| row.offset.max(log_start) < end) {
             Some(at) => (rows[at].term.leader_epoch(), end),
             None => (epoch, end),
         }
@@ -115,7 +125,29 @@ mod tests {
     fn epoch_ends_are_those_of_kafka() {
         let epochs = table();
         for (asked, epoch, end) in [(-1, -1, -1), (0, 0, 5), (1, 0, 5), (2, 0, 5), (3, 0, 5), (4, 4, 8), (5, -1, -1)] {
-            assert_eq!(epochs.epoch_end(LeaderEpoch(asked), Offset(8)), (LeaderEpoch(epoch), Offset(end)), "epoch {asked}");
+            assert_eq!(
+                epochs.epoch_end(LeaderEpoch(asked), Offset(0), Offset(8)),
+                (LeaderEpoch(epoch), Offset(end)),
+                "epoch {asked}"
+            );
+        }
+    }
+
+    #[test]
+    fn epochs_without_records_behind_the_log_start_are_passed_over() {
+        let mut live = Epochs::born();
+        for (term, index, offset) in [(2, 2, 0), (3, 10, 4), (5, 20, 9)] {
+            live.append(Term(term), Index(index), Offset(offset));
+        }
+        // The first segment, up to the entry before index 12 and offset 5, is deleted.
+        let mut resumed = Epochs::resumed(Term(3), Index(12), Offset(5));
+        resumed.append(Term(5), Index(20), Offset(9));
+        for epochs in [live, resumed] {
+            assert_eq!((epochs.term(Index(11)), epochs.term(Index(12)), epochs.term(Index(20))), (Term(3), Term(3), Term(5)));
+            for (asked, epoch, end) in [(0, 0, 6), (1, 1, 9), (2, 1, 9), (3, 3, 12)] {
+                let expected = (LeaderEpoch(epoch), Offset(end));
+                assert_eq!(epochs.epoch_end(LeaderEpoch(asked), Offset(6), Offset(12)), expected, "epoch {asked}");
+            }
         }
     }
 

@@ -6,11 +6,13 @@
 //!
 //! Invariants: `settled <= last_index`; `written_index <= last_index`; offsets are dense: each batch starts where the one before it
 //! ended; terms never descend; segments are contiguous in index and offset; the tail ends at `last_index` and holds at least
-//! everything above `written_index`. The front of the log is never cut in this version, so the first index is 2 and the log starts at
-//! offset 0.
+//! everything above `written_index`; `first segment's base offset <= log start <= settled end`.
 
-use super::batch::{self, Batch, BatchError};
+mod start;
+
+use super::batch::{self, Batch, BatchError, start_command};
 use super::epochs::Epochs;
+use super::log_start::LogStart;
 use super::segment::Segment;
 use super::tail::{Tail, TailEntry};
 use crate::disk::FileName;
@@ -91,6 +93,8 @@ struct Unsettled {
 pub struct GroupLog {
     group: GroupId,
     segment_bytes_max: u64,
+    segment_ms_max: i64,
+    start: LogStart,
     segments: Vec<Segment>,
     epochs: Epochs,
     tail: Tail,
@@ -108,20 +112,28 @@ pub struct GroupLog {
 impl GroupLog {
     /// A new group's log, the same on every replica.
     pub(crate) fn born(group: GroupId, segment_bytes_max: u64, tail_bytes_max: usize) -> GroupLog {
+        GroupLog::resumed(group, LogStart::BIRTH, segment_bytes_max, tail_bytes_max)
+    }
+
+    /// A log without entries behind its start.
+    pub(crate) fn resumed(group: GroupId, start: LogStart, segment_bytes_max: u64, tail_bytes_max: usize) -> GroupLog {
+        let before = Index(start.index.0 - 1);
         GroupLog {
             group,
             segment_bytes_max,
+            segment_ms_max: i64::MAX,
+            start,
             segments: Vec::new(),
-            epochs: Epochs::born(),
-            tail: Tail::new(Index(Index::BIRTH.0 + 1), Offset(0), tail_bytes_max),
-            last_index: Index::BIRTH,
-            log_end: Offset(0),
-            settled: Index::BIRTH,
-            settled_end: Offset(0),
-            settled_chain: 0,
+            epochs: Epochs::resumed(start.term, start.index, start.base_offset),
+            tail: Tail::new(start.index, start.base_offset, tail_bytes_max),
+            last_index: before,
+            log_end: start.base_offset,
+            settled: before,
+            settled_end: start.base_offset,
+            settled_chain: start.chain,
             settled_position_end: 0,
             unsettled: VecDeque::new(),
-            written_index: Index::BIRTH,
+            written_index: before,
         }
     }
 
@@ -129,12 +141,23 @@ impl GroupLog {
         self.segment_bytes_max = bytes_max;
     }
 
+    /// A segment is closed when a batch is newer than its first one by more than `ms_max` (`segment.ms`).
+    pub(crate) fn set_segment_ms(&mut self, ms_max: i64) {
+        self.segment_ms_max = ms_max;
+    }
+
     // What is in it.
 
     /// First offset that may be read.
     #[must_use]
     pub fn log_start(&self) -> Offset {
-        Offset(0)
+        self.start.offset
+    }
+
+    /// Raft index of the first entry that is kept.
+    #[must_use]
+    pub fn first_index(&self) -> Index {
+        self.start.index
     }
 
     /// Offset of the next record.
@@ -155,10 +178,10 @@ impl GroupLog {
         self.epochs.last_term()
     }
 
-    /// Term of the entry at `index`, from the birth entry to the last.
+    /// Term of the entry at `index`, from the one before the first to the last.
     #[must_use]
     pub fn term(&self, index: Index) -> Term {
-        assert!(Index::BIRTH <= index && index <= self.last_index, "{index} is not in the log of {}", self.group);
+        assert!(self.start.index.0 <= index.0 + 1 && index <= self.last_index, "{index} is not in the log of {}", self.group);
         self.epochs.term(index)
     }
 
@@ -193,7 +216,7 @@ impl GroupLog {
     /// Kafka `OffsetForLeaderEpoch`: the largest epoch at or below the asked one and its end offset; (-1, -1) if unknown.
     #[must_use]
     pub fn epoch_end(&self, epoch: LeaderEpoch) -> (LeaderEpoch, Offset) {
-        self.epochs.epoch_end(epoch, self.log_end)
+        self.epochs.epoch_end(epoch, self.start.offset, self.log_end)
     }
 
     /// Epoch of the record at `offset`.
@@ -215,16 +238,9 @@ impl GroupLog {
     pub(crate) fn append(&mut self, data: Bytes, writes: &mut Vec<Write>) -> Batch {
         let batch = Batch::parse(&data).expect("entries were checked where they came in");
         assert_eq!(batch.length, data.len(), "an entry is exactly one batch");
-        let is_full = self
-            .segments
-            .last()
-            .is_none_or(|segment| segment.length > 0 && segment.length + batch.length as u64 > self.segment_bytes_max);
         let index = Index(self.last_index.0 + 1);
-        if is_full {
-            if let Some(segment) = self.segments.last_mut() {
-                segment.seal();
-            }
-            self.segments.push(Segment::new(self.log_end, index));
+        if self.segments.last().is_none_or(|segment| self.is_closed_by(segment, &batch, &data)) {
+            self.begin_segment();
         }
         let segment = self.segments.last().expect("there is an active segment");
         let (file, position) = (segment.file(self.group), segment.length);
@@ -241,6 +257,25 @@ impl GroupLog {
         let entry = TailEntry { data, end: batch.end_offset, is_private: batch.is_private };
         self.tail.push(entry, self.written_index);
         batch
+    }
+
+    /// Whether a segment ends before this batch: it is full, its first records are too old to lie beside it (`segment.ms`), or none of
+    /// its records is readable once the batch, a log start entry, is committed, so that it can be deleted then.
+    fn is_closed_by(&self, segment: &Segment, batch: &Batch, data: &Bytes) -> bool {
+        let is_full = segment.length + batch.length as u64 > self.segment_bytes_max;
+        let is_old =
+            segment.first_timestamp >= 0 && batch.max_timestamp.saturating_sub(segment.first_timestamp) > self.segment_ms_max;
+        let has_records = segment.base_offset < self.log_end;
+        let is_over = || batch.is_private && start_command(data).is_some_and(|start| start.offset >= self.log_end);
+        segment.length > 0 && (is_full || is_old || has_records && is_over())
+    }
+
+    fn begin_segment(&mut self) {
+        if let Some(segment) = self.segments.last_mut() {
+            segment.seal();
+        }
+        let chain = self.unsettled.back().map_or(self.settled_chain, |entry| entry.chain);
+        self.segments.push(Segment::new(self.log_end, Index(self.last_index.0 + 1), chain));
     }
 
     /// Counts a batch at the end of the active segment, in memory.
@@ -443,7 +478,7 @@ impl GroupLog {
         for segment in segments.filter(|segment| segment.max_timestamp >= timestamp) {
             let row = segment.rows.iter().find(|row| row.max_timestamp >= timestamp);
             if let Some(row) = row.filter(|row| row.offset < end) {
-                return Some(row.offset);
+                return Some(row.offset.max(self.start.offset)).filter(|offset| *offset < end);
             }
         }
         None
@@ -456,7 +491,8 @@ impl GroupLog {
         let rows = self.segments.iter().flat_map(|segment| segment.rows.iter());
         let mut best: Option<(Offset, i64)> = None;
         for row in rows.take_while(|row| row.offset < end) {
-            let is_better = row.max_timestamp >= 0 && best.is_none_or(|(_, timestamp)| row.max_timestamp > timestamp);
+            let is_readable = row.max_timestamp >= 0 && row.max_timestamp_offset >= self.start.offset;
+            let is_better = is_readable && best.is_none_or(|(_, timestamp)| row.max_timestamp > timestamp);
             if is_better && row.max_timestamp_offset < end {
                 best = Some((row.max_timestamp_offset, row.max_timestamp));
             }
@@ -479,10 +515,7 @@ impl GroupLog {
     pub(crate) fn found_segment(&mut self, base_offset: Offset, base_index: Index) -> bool {
         let fits = base_offset == self.log_end && base_index.0 == self.last_index.0 + 1;
         if fits {
-            if let Some(segment) = self.segments.last_mut() {
-                segment.seal();
-            }
-            self.segments.push(Segment::new(base_offset, base_index));
+            self.begin_segment();
         }
         fits
     }

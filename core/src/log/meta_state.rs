@@ -6,7 +6,8 @@
 //! good. So a cut that is found open at start may be made again: it can only drop what nobody was told about. A closed one must
 //! never be made again.
 
-use crate::ids::{BrokerId, GroupId, Index, Term};
+use super::log_start::LogStart;
+use crate::ids::{BrokerId, GroupId, Index, Offset, Term};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,8 @@ pub(crate) enum MetaRecord {
     CutOpened { group: GroupId, number: u64, from: Index },
     /// Kind 6: it did, and must not again.
     CutClosed { group: GroupId, number: u64 },
+    /// Kind 7: the log starts here; what lies before it may be deleted. Entries up to `commit`, which decided so, are committed and fsynced.
+    Started { group: GroupId, start: LogStart, commit: Index },
 }
 
 /// What is remembered of one group.
@@ -37,6 +40,8 @@ pub(crate) struct GroupMeta {
     pub vote: Option<BrokerId>,
     pub durable: Index,
     pub commit: Index,
+    /// Where its log starts.
+    pub start: LogStart,
     /// Open cuts.
     pub cuts: Vec<(u64, Index)>,
 }
@@ -61,6 +66,7 @@ impl MetaState {
                     vote: None,
                     durable: Index::BIRTH,
                     commit: Index::BIRTH,
+                    start: LogStart::BIRTH,
                     cuts: Vec::new(),
                 };
                 self.groups.entry(*group).or_insert(meta);
@@ -94,6 +100,14 @@ impl MetaState {
                     meta.cuts.retain(|(open, _)| open != number);
                 }
             }
+            MetaRecord::Started { group, start, commit } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    assert!(start.offset >= meta.start.offset, "a log start never goes back: {group}, {start:?}");
+                    meta.start = *start;
+                    meta.durable = meta.durable.max(*commit);
+                    meta.commit = meta.commit.max(*commit);
+                }
+            }
         }
     }
 
@@ -108,6 +122,9 @@ impl MetaState {
             // Cuts come before the mark: opening one lowers it.
             records.extend(meta.cuts.iter().map(|(number, from)| MetaRecord::CutOpened { group, number: *number, from: *from }));
             records.push(MetaRecord::Mark { group, durable: meta.durable, commit: meta.commit });
+            if meta.start != LogStart::BIRTH {
+                records.push(MetaRecord::Started { group, start: meta.start, commit: meta.commit });
+            }
         }
         records
     }
@@ -161,6 +178,16 @@ impl MetaRecord {
                 out.put_u64_le(group.0);
                 out.put_u64_le(*number);
             }
+            MetaRecord::Started { group, start, commit } => {
+                out.put_u8(7);
+                out.put_u64_le(group.0);
+                out.put_i64_le(start.offset.0);
+                out.put_u64_le(start.index.0);
+                out.put_i64_le(start.base_offset.0);
+                out.put_u64_le(start.term.0);
+                out.put_u64_le(start.chain);
+                out.put_u64_le(commit.0);
+            }
         }
     }
 
@@ -201,6 +228,24 @@ impl MetaRecord {
                 MetaRecord::CutOpened { group, number, from }
             }
             6 => MetaRecord::CutClosed { group, number: input.try_get_u64_le().ok()? },
+            7 => {
+                let start = LogStart {
+                    offset: Offset(input.try_get_i64_le().ok()?),
+                    index: Index(input.try_get_u64_le().ok()?),
+                    base_offset: Offset(input.try_get_i64_le().ok()?),
+                    term: Term(input.try_get_u64_le().ok()?),
+                    chain: input.try_get_u64_le().ok()?,
+                };
+                let commit = Index(input.try_get_u64_le().ok()?);
+                if start.index <= Index::BIRTH
+                    || start.index.0 > commit.0 + 1
+                    || start.base_offset > start.offset
+                    || start.base_offset.0 < 0
+                {
+                    return None;
+                }
+                MetaRecord::Started { group, start, commit }
+            }
             _ => return None,
         };
         input.is_empty().then_some(record)

@@ -3,6 +3,7 @@
 mod batch;
 mod epochs;
 mod group_log;
+mod log_start;
 mod meta_log;
 mod meta_state;
 mod producer_table;
@@ -15,6 +16,7 @@ pub(crate) use batch::test_batch;
 pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
 pub(crate) use group_log::{Cut, FetchPlan, Write, walk_run};
 pub use group_log::{GroupLog, ReadPlan, RecordRun};
+pub(crate) use log_start::{LogStart, StartCommand};
 pub(crate) use meta_log::{MetaFault, MetaLog, read_meta_file};
 pub(crate) use meta_state::{MetaRecord, MetaState};
 pub use producer_table::{ProducerRules, ProducerTable};

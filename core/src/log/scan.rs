@@ -9,6 +9,7 @@
 
 use super::batch::{Batch, BatchError, full_header, private_payload};
 use super::group_log::GroupLog;
+use super::log_start::StartCommand;
 use super::meta_state::GroupMeta;
 use super::producer_table::{ProducerRules, ProducerTable};
 use super::producer_window::ProducedBatch;
@@ -43,6 +44,8 @@ pub(crate) struct Scanned {
     /// killed process wrote may be counted as persisted only after that.
     pub truncate: Vec<(FileName, u64)>,
     pub remove: Vec<FileName>,
+    /// All log start entries, in index order.
+    pub starts: VecDeque<(Index, StartCommand)>,
     /// All commands, in index order.
     pub commands: VecDeque<(Index, Bytes)>,
     /// Producers as of the commit index that the meta log knows.
@@ -82,6 +85,7 @@ pub(crate) struct GroupScan {
     corrupt: Option<String>,
     truncate: Vec<(FileName, u64)>,
     remove: Vec<FileName>,
+    starts: VecDeque<(Index, StartCommand)>,
     commands: VecDeque<(Index, Bytes)>,
     producers: ProducerTable,
     produced: Vec<(Index, BatchHeader)>,
@@ -109,10 +113,16 @@ impl GroupScan {
             })
             .collect();
         found.sort_by_key(|found| found.base_index);
+        // What is before the start was to be deleted when the broker ended.
+        let gone = found.partition_point(|found| found.base_index < meta.start.index);
+        let remove = found
+            .drain(..gone)
+            .map(|found| FileName::Segment { group, base_offset: found.base_offset, base_index: found.base_index })
+            .collect();
         GroupScan {
             group,
             label: meta.label.clone(),
-            log: GroupLog::born(group, segment_bytes_max, tail_bytes_max),
+            log: GroupLog::resumed(group, meta.start, segment_bytes_max, tail_bytes_max),
             files: found,
             at: 0,
             taken: 0,
@@ -125,7 +135,8 @@ impl GroupScan {
             is_over: false,
             corrupt: None,
             truncate: Vec::new(),
-            remove: Vec::new(),
+            remove,
+            starts: VecDeque::new(),
             commands: VecDeque::new(),
             producers: ProducerTable::new(producers),
             produced: Vec::new(),
@@ -244,7 +255,10 @@ impl GroupScan {
                 None => return Err("it is a private control batch of an unknown kind"),
                 // A copy, so that a small command does not hold a large read in memory.
                 Some((PrivateKind::Command, payload)) => self.commands.push_back((index, Bytes::copy_from_slice(&payload))),
-                Some(_) => {}
+                Some((PrivateKind::LogStart, payload)) => {
+                    self.starts.extend(StartCommand::parse(&payload).map(|start| (index, start)))
+                }
+                Some((PrivateKind::Noop | PrivateKind::ConfChange, _)) => {}
             }
         } else if batch.producer_id >= 0 {
             let header = full_header(bytes);
@@ -320,6 +334,7 @@ impl GroupScan {
             log: self.log,
             truncate: self.truncate,
             remove: self.remove,
+            starts: self.starts,
             commands: self.commands,
             producers: self.producers,
             produced: self.produced,

@@ -37,11 +37,24 @@ pub(crate) struct Segment {
     pub rows: Vec<Row>,
     /// Greatest timestamp, -1 for none.
     pub max_timestamp: i64,
+    /// Greatest timestamp of the first batch that has one, -1 for none: `segment.ms` counts from there.
+    pub first_timestamp: i64,
+    /// Hash over all entries before it.
+    pub base_chain: u64,
 }
 
 impl Segment {
-    pub(crate) fn new(base_offset: Offset, base_index: Index) -> Segment {
-        Segment { base_offset, base_index, length: 0, written: 0, rows: Vec::new(), max_timestamp: -1 }
+    pub(crate) fn new(base_offset: Offset, base_index: Index, base_chain: u64) -> Segment {
+        Segment {
+            base_offset,
+            base_index,
+            length: 0,
+            written: 0,
+            rows: Vec::new(),
+            max_timestamp: -1,
+            first_timestamp: -1,
+            base_chain,
+        }
     }
 
     pub(crate) fn file(&self, group: GroupId) -> FileName {
@@ -66,6 +79,9 @@ impl Segment {
             row.max_timestamp_offset = batch.base_offset;
         }
         self.max_timestamp = self.max_timestamp.max(row.max_timestamp);
+        if self.first_timestamp < 0 {
+            self.first_timestamp = row.max_timestamp;
+        }
         self.length += batch.length as u64;
     }
 
@@ -106,6 +122,9 @@ impl Segment {
             }
         }
         self.max_timestamp = self.rows.iter().map(|row| row.max_timestamp).max().unwrap_or(-1);
+        if self.max_timestamp < 0 {
+            self.first_timestamp = -1;
+        }
     }
 
     /// Keeps every eighth row: a sealed segment is read in long runs.

@@ -20,6 +20,7 @@ mod drive;
 mod events;
 mod ready;
 mod report;
+mod start;
 
 pub use events::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, Role};
 
@@ -30,7 +31,7 @@ use super::outbox::Outbox;
 use super::pipeline::Pipeline;
 use super::storage::Store;
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{FetchPlan, GroupLog, MetaLog, MetaRecord, ProducerTable};
+use crate::log::{FetchPlan, GroupLog, LogStart, MetaLog, MetaRecord, ProducerTable, StartCommand};
 use crate::output::Outputs;
 use crate::record::BatchHeader;
 use crate::time::{Instant, Now};
@@ -59,6 +60,7 @@ pub(crate) struct Start {
     pub vote: Option<BrokerId>,
     pub commit: Index,
     pub voters: Vec<BrokerId>,
+    pub starts: VecDeque<(Index, StartCommand)>,
     pub commands: VecDeque<(Index, Bytes)>,
     /// Producers of what is committed.
     pub producers: Option<ProducerTable>,
@@ -107,6 +109,10 @@ pub struct RaftGroup {
     raw: RawNode<Store>,
     pipeline: Pipeline,
     tickets: VecDeque<Ticket>,
+    /// Log start entries that are not known to be committed.
+    starts: VecDeque<(Index, StartCommand)>,
+    /// Log starts that were decided, with the round of the meta log that makes them durable.
+    starting: VecDeque<(u64, LogStart)>,
     commands: VecDeque<(Index, Bytes)>,
     /// Offset of the next record that is proposed.
     next_offset: Offset,
@@ -187,6 +193,8 @@ impl RaftGroup {
             me: config.broker,
             pipeline: Pipeline::new(id, start.operations, start.round, last),
             tickets: VecDeque::new(),
+            starts: start.starts,
+            starting: VecDeque::new(),
             commands: start.commands,
             next_offset,
             pending: None,
@@ -341,6 +349,7 @@ impl RaftGroup {
             last_term: log.last_term(),
             persisted: Index(raft.raft_log.persisted),
             log_end: log.log_end(),
+            log_start: log.log_start(),
             high_watermark: self.high_watermark,
         }
     }

@@ -1,7 +1,8 @@
 //! The order of one group's disk operations.
 //!
 //! Appends leave at once and in order. A cut waits for everything before it (appends that are under way, reads that may touch what
-//! goes away, its own record in the meta log), and everything after it waits for the cut. A group's first append waits for its folder,
+//! goes away, its own record in the meta log), and everything after it waits for the cut. Files before the log start go beside all that
+//! as soon as no read is under way that began before. A group's first append waits for its folder,
 //! or for the repairs that recovery decided on.
 //!
 //! Invariants: writes complete in order whatever the disk says; `durable <= written`.
@@ -11,7 +12,7 @@ use crate::disk::{DiskAction, FileName};
 use crate::ids::{DiskId, GroupId, Index};
 use crate::log::{Cut, GroupLog, Write};
 use crate::output::Outputs;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 #[derive(Debug)]
 enum Work {
@@ -47,7 +48,9 @@ pub(crate) struct Pipeline {
     /// How many of them, from the front, were counted as written.
     counted: usize,
     barrier: Option<Barrier>,
-    reads: usize,
+    reads: BTreeSet<DiskId>,
+    /// Files to delete when no read that began before this operation is under way.
+    removals: VecDeque<(DiskId, Vec<FileName>)>,
     writes: u64,
     writes_durable: u64,
     written: Index,
@@ -63,7 +66,8 @@ impl Pipeline {
             flights: VecDeque::new(),
             counted: 0,
             barrier: Some(Barrier { operations, round, cut: None }),
-            reads: 0,
+            reads: BTreeSet::new(),
+            removals: VecDeque::new(),
             writes: 0,
             writes_durable: 0,
             written: durable,
@@ -106,8 +110,19 @@ impl Pipeline {
         self.queue.push_back(Work::Cut { number, round, cut });
     }
 
+    /// Adds files to delete, which nothing written or planned from now on touches.
+    pub(crate) fn remove(&mut self, files: Vec<FileName>, disk: &DiskQueue) {
+        if !files.is_empty() {
+            self.removals.push_back((disk.next_id(), files));
+        }
+    }
+
     /// Issues what may go. Numbers of cuts that were made are added to `made`.
     pub(crate) fn pump(&mut self, round_durable: u64, disk: &mut DiskQueue, out: &mut Outputs, made: &mut Vec<u64>) {
+        while self.removals.front().is_some_and(|(mark, _)| self.reads.first().is_none_or(|read| read >= mark)) {
+            let (_, files) = self.removals.pop_front().expect("looked at above");
+            disk.issue(Owner::Nobody, DiskAction::Remove { files }, out);
+        }
         loop {
             if let Some(barrier) = &self.barrier {
                 if barrier.operations > 0 || round_durable < barrier.round {
@@ -118,7 +133,9 @@ impl Pipeline {
             }
             match self.queue.front() {
                 None => return,
-                Some(Work::Cut { round, .. }) if !self.flights.is_empty() || self.reads > 0 || round_durable < *round => return,
+                Some(Work::Cut { round, .. }) if !self.flights.is_empty() || !self.reads.is_empty() || round_durable < *round => {
+                    return;
+                }
                 Some(Work::Append(_) | Work::Cut { .. }) => {}
             }
             let owner = Owner::Group(self.group);
@@ -189,12 +206,12 @@ impl Pipeline {
         barrier.operations -= 1;
     }
 
-    pub(crate) fn read_started(&mut self) {
-        self.reads += 1;
+    pub(crate) fn read_started(&mut self, id: DiskId) {
+        self.reads.insert(id);
     }
 
-    pub(crate) fn read_done(&mut self) {
-        self.reads -= 1;
+    pub(crate) fn read_done(&mut self, id: DiskId) {
+        self.reads.remove(&id);
     }
 
     /// How many appends, in order, are durable.

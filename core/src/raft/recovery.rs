@@ -231,6 +231,7 @@ impl ReplicasRecovery {
                 vote: meta.vote,
                 commit: meta.commit,
                 voters: meta.voters.clone(),
+                starts: scanned.starts,
                 commands: scanned.commands,
                 producers: Some(scanned.producers).filter(|producers| !producers.is_empty()),
                 produced: scanned.produced,

@@ -119,6 +119,7 @@ impl Replicas {
             vote: None,
             commit: Index::BIRTH,
             voters,
+            starts: VecDeque::new(),
             commands: VecDeque::new(),
             producers: None,
             produced: Vec::new(),
@@ -189,6 +190,13 @@ impl Replicas {
     pub fn set_segment_bytes(&mut self, group: GroupId, bytes_max: u64) {
         if let Some(group) = self.groups.get_mut(&group) {
             group.set_segment_bytes(bytes_max.min(self.config.raft.segment_bytes_cap));
+        }
+    }
+
+    /// Sets after how many milliseconds, by the timestamps of their batches, the segments of a group are closed (`segment.ms`).
+    pub fn set_segment_ms(&mut self, group: GroupId, ms_max: i64) {
+        if let Some(group) = self.groups.get_mut(&group) {
+            group.set_segment_ms(ms_max);
         }
     }
 
@@ -263,10 +271,10 @@ impl Replicas {
             FileName::Segment { group, .. } => Some(group),
             FileName::Meta(_) => None,
         };
+        let id = self.disk.issue(Owner::Client { group, token }, DiskAction::Read { file, position, length }, out);
         if let Some(group) = group.and_then(|group| self.groups.get_mut(&group)) {
-            group.read_started();
+            group.read_started(id);
         }
-        self.disk.issue(Owner::Client { group, token }, DiskAction::Read { file, position, length }, out);
     }
 
     /// A disk operation got further. All of them come here. A failure halts the broker.
@@ -337,13 +345,13 @@ impl Replicas {
     fn read_done(&mut self, id: crate::ids::DiskId, data: Bytes, out: &mut Outputs) -> Option<ReadDone> {
         match self.disk.take(id) {
             Some(Owner::Client { group, token }) => {
-                if let Some(id) = group {
-                    match self.groups.get_mut(&id) {
+                if let Some(group) = group {
+                    match self.groups.get_mut(&group) {
                         Some(replica) => {
-                            replica.read_done();
-                            self.touch(id);
+                            replica.read_done(id);
+                            self.touch(group);
                         }
-                        None => self.operation_of_removed(id, out),
+                        None => self.operation_of_removed(group, out),
                     }
                 }
                 Some(ReadDone { token, data })

@@ -5,7 +5,8 @@
 //! needs was taken when the entry was appended, and membership never changes in this version.
 //!
 //! A follower that lags behind the tail cache is served from the disk: the first ask is noted in `wanted`, answered with "not yet", and
-//! asked again when the range was read. Invariant: first index 2; the dummy entry 1 of term 1 is the birth of every group.
+//! asked again when the range was read. The dummy entry 1 of term 1 is the birth of every group. The
+//! front of the log goes only as far as every replica durably holds it, so nobody needs a snapshot.
 
 use crate::ids::{Index, Term};
 use crate::log::GroupLog;
@@ -87,7 +88,7 @@ impl Storage for Store {
     }
 
     fn term(&self, index: u64) -> Result<u64> {
-        if index < Index::BIRTH.0 {
+        if index + 1 < self.log.first_index().0 {
             return Err(Error::Store(StorageError::Compacted));
         }
         if index > self.log.last_index().0 {
@@ -97,7 +98,7 @@ impl Storage for Store {
     }
 
     fn first_index(&self) -> Result<u64> {
-        Ok(Index::BIRTH.0 + 1)
+        Ok(self.log.first_index().0)
     }
 
     fn last_index(&self) -> Result<u64> {
@@ -105,7 +106,7 @@ impl Storage for Store {
     }
 
     fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
-        // The front of a log is never cut in this version, so nobody needs one.
+        // What a replica lacks is never deleted in this version, so nobody needs one.
         Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
 }

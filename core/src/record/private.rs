@@ -13,7 +13,7 @@
 //! | no-op | 0x4f00 | empty: raft's first entry of a term |
 //! | membership | 0x4f01 | raft's ConfChangeV2 |
 //! | command | 0x4f02 | a command of a state machine of ours |
-//! | log start | 0x4f03 | reserved |
+//! | log start | 0x4f03 | first offset that may be read: i64; last index that no replica needs: u64 |
 //!
 //! Invariant: encoding is a bijection: [`decode_private`] accepts exactly the bytes [`encode_private`] makes, because replicas compare logs
 //! byte by byte. Does not know what payloads mean.
@@ -36,7 +36,7 @@ pub enum PrivateKind {
     ConfChange,
     /// A command of a replicated state machine.
     Command,
-    /// Reserved: the first offset that may be read moved.
+    /// The first offset that may be read moves.
     LogStart,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Pending, Proposal, ProposeError, Proposed, RaftGroup, Role};
 use crate::ids::{BrokerId, DiskId, Index};
-use crate::log::{GroupLog, MetaLog, MetaRecord, encode_private};
+use crate::log::{GroupLog, MetaLog, MetaRecord, StartCommand, encode_private};
 use crate::mutant::Mutant;
 use crate::raft::ReplicasConfig;
 use crate::random::keyed_below;
@@ -50,6 +50,10 @@ impl RaftGroup {
                     let base_offset = next_offset;
                     next_offset.0 += i64::from(batch.header.last_offset_delta) + 1;
                     batch.into_patched(base_offset, term.leader_epoch())
+                }
+                Proposal::LogStart(offset) => {
+                    let command = StartCommand { offset, spare: self.spare() };
+                    encode_private(PrivateKind::LogStart, next_offset, term, &command.to_bytes())
                 }
                 Proposal::Command(payload) => encode_private(PrivateKind::Command, next_offset, term, &payload),
             };
@@ -187,6 +191,10 @@ impl RaftGroup {
         self.log_mut().set_segment_bytes(bytes_max);
     }
 
+    pub(crate) fn set_segment_ms(&mut self, ms_max: i64) {
+        self.log_mut().set_segment_ms(ms_max);
+    }
+
     pub(crate) fn append_written(&mut self, id: DiskId) {
         self.pipeline.append_written(id, &mut self.raw.raft.mut_store().log);
     }
@@ -199,17 +207,17 @@ impl RaftGroup {
         self.pipeline.operation_done();
     }
 
-    pub(crate) fn read_started(&mut self) {
-        self.pipeline.read_started();
+    pub(crate) fn read_started(&mut self, id: DiskId) {
+        self.pipeline.read_started(id);
     }
 
-    pub(crate) fn read_done(&mut self) {
-        self.pipeline.read_done();
+    pub(crate) fn read_done(&mut self, id: DiskId) {
+        self.pipeline.read_done(id);
     }
 
     /// Entries for a follower were read. Damage is told in a sentence.
     pub(crate) fn fetched(&mut self, config: &ReplicasConfig, id: DiskId, data: &Bytes) -> Result<(), String> {
-        self.pipeline.read_done();
+        self.pipeline.read_done(id);
         let Some(at) = self.fetches.iter().position(|(fetch, ..)| *fetch == id) else { return Ok(()) };
         let (_, low, term, plan) = self.fetches.swap_remove(at);
         if !self.is_leader() || self.raw.raft.term != term {

@@ -12,6 +12,8 @@ pub enum Proposal {
     Records(CheckedBatch),
     /// A command of a state machine of ours (the controller): opaque bytes; takes an index but no offset.
     Command(Bytes),
+    /// Records before this offset are no longer readable. Takes an index but no offset.
+    LogStart(Offset),
 }
 
 /// Where a proposal went.
@@ -51,6 +53,8 @@ pub enum GroupEvent {
         /// High watermark.
         offset_end: Offset,
     },
+    /// The first offset that may be read moved, for good.
+    LogStart(Offset),
     /// Entries from here on were cut away.
     Truncated(Index),
     /// Producers of the committed entries that were found at start; the first event of a group, and only where there are any.
@@ -110,6 +114,8 @@ pub struct GroupView {
     pub persisted: Index,
     /// Offset of the next record.
     pub log_end: Offset,
+    /// First offset that may be read.
+    pub log_start: Offset,
     /// What consumers may see.
     pub high_watermark: Offset,
 }

@@ -52,6 +52,7 @@ impl RaftGroup {
             let (number, _) = self.cuts_closing.pop_front().expect("looked at above");
             self.cuts_closed = self.cuts_closed.max(number);
         }
+        self.show_starts(round);
         if !self.is_open && !self.pipeline.is_waiting() {
             self.open(round);
         }
@@ -204,8 +205,10 @@ impl RaftGroup {
             let batch = log.append(data.clone(), &mut writes);
             assert_eq!(batch.term, term, "an entry's term is in its batch: {} {index}", self.id);
             if batch.is_private {
-                if let Some((PrivateKind::Command, payload)) = private_payload(&data) {
-                    self.commands.push_back((index, payload));
+                match private_payload(&data) {
+                    Some((PrivateKind::Command, payload)) => self.commands.push_back((index, payload)),
+                    Some((PrivateKind::LogStart, payload)) => self.start_appended(index, &payload, round),
+                    Some((PrivateKind::Noop | PrivateKind::ConfChange, _)) | None => {}
                 }
             } else if batch.producer_id >= 0 && !is_own {
                 self.events.push(GroupEvent::Replicated { index, header: full_header(&data) });
@@ -225,6 +228,9 @@ impl RaftGroup {
         self.pipeline.cut(number, recorded, from, cut);
         while self.commands.back().is_some_and(|(index, _)| *index >= from) {
             self.commands.pop_back();
+        }
+        while self.starts.back().is_some_and(|(index, _)| *index >= from) {
+            self.starts.pop_back();
         }
         self.marked.0 = self.marked.0.min(Index(from.0 - 1));
         self.shown_written = self.shown_written.min(Index(from.0 - 1));
@@ -264,7 +270,7 @@ impl RaftGroup {
             let action = DiskAction::Read { file: plan.file, position: plan.position, length: plan.length };
             let id = round.disk.issue(Owner::Group(self.id), action, round.out);
             self.fetches.push((id, low, self.raw.raft.term, plan));
-            self.pipeline.read_started();
+            self.pipeline.read_started(id);
         }
     }
 }

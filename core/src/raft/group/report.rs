@@ -53,6 +53,7 @@ impl RaftGroup {
             self.events.push(GroupEvent::Committed { index: commit, offset_end: self.high_watermark });
             self.log_mut().settle(committed);
         }
+        self.decide_start(round);
         if leads && !self.is_serving && self.log().term(committed) == shown.term {
             self.is_serving = true;
             self.events.push(GroupEvent::Serving);

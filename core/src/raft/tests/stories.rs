@@ -72,12 +72,22 @@ fn a_lagging_follower_catches_up_from_the_disk() {
 
 /// Chaos: crashes with and without power cuts, cut links, stalled disks, while entries are written.
 fn chaos(seed: u64, mutant: Mutant, steps: usize) -> Cluster {
+    chaos_with(seed, mutant, steps, false)
+}
+
+/// The same, with log starts that move.
+fn chaos_with(seed: u64, mutant: Mutant, steps: usize, deletes: bool) -> Cluster {
     let mut cluster = Cluster::new(seed, 3, mutant);
     for step in 0..steps {
         cluster.step();
         if cluster.random.chance(1, 15) {
             for number in 0..3 {
                 cluster.propose(number);
+            }
+        }
+        if deletes && cluster.random.chance(1, 300) {
+            for number in 0..3 {
+                cluster.propose_start(number);
             }
         }
         if step % 400 == 399 {
@@ -122,6 +132,21 @@ fn nothing_acknowledged_is_lost_in_chaos() {
     }
     assert!(acked > 5_000, "chaos leaves room for work: {acked}");
     assert!(cuts > 20, "conflicting suffixes are cut: {cuts}");
+}
+
+#[test]
+fn log_starts_never_go_back_in_chaos_and_nobody_lacks_an_entry() {
+    let (mut moved, mut deleted) = (0, 0);
+    for seed in 100..140 {
+        let mut cluster = chaos_with(seed, Mutant::None, 20_000, true);
+        cluster.settle();
+        moved += cluster.starts.iter().filter(|start| start.0 > 0).count();
+        let of_group = |file: &&FileName| matches!(file, FileName::Segment { group: GROUP, .. });
+        let first = |number: usize| cluster.disks[number].files.keys().filter(of_group).min().copied();
+        deleted +=
+            (0..3).filter(|number| !matches!(first(*number), Some(FileName::Segment { base_index: Index(2), .. }))).count();
+    }
+    assert!(moved > 60 && deleted > 30, "log starts moved on {moved} replicas, segments were deleted on {deleted}");
 }
 
 #[test]
