@@ -340,6 +340,9 @@ impl Watch {
                 now.unproved = None;
             }
             if now.commit > before.commit && now.commit > Index::BIRTH {
+                if now.is_leader && before.is_leader && now.term == before.term {
+                    self.committed_own_term(node, view)?;
+                }
                 self.committed(node, view)?;
             }
             self.nodes[node].said.insert(view.group, now);
@@ -402,6 +405,26 @@ impl Watch {
             }
         }
         Ok(true)
+    }
+
+    /// I3, where it begins: a leader counts replicas for entries of its own term only (Raft section 5.4.2, figure 8). What it commits with them
+    /// may be older, so the last one is looked at, if it is in its own file already.
+    fn committed_own_term(&self, node: usize, view: &GroupSeen) -> Result<(), Breach> {
+        let entry = self.nodes[node].mirror.group(view.group).and_then(|log| log.entry(view.commit)).map(|(entry, _)| entry);
+        match entry.filter(|entry| entry.term != view.term) {
+            None => Ok(()),
+            Some(entry) => breach(
+                "I3",
+                format!(
+                    "A leader commits by counting only what is of its own term, but broker {node}, leader of group {} in epoch {}, says \
+                     that index {} of epoch {} is committed.",
+                    view.group,
+                    view.term.leader_epoch(),
+                    view.commit,
+                    entry.term.leader_epoch()
+                ),
+            ),
+        }
     }
 
     /// I4 and I7: what a broker calls committed is what others call committed, and durable on a quorum of the voters.
@@ -573,6 +596,17 @@ mod tests {
         watch.grown(1, segment(3, 2), &data).expect("the same");
         watch.synced(0, segment(3, 2), 61, &data).expect("first of its kind");
         assert_eq!(check_of(watch.said(0, &[view(2, true, 2, 1)])), "I7");
+    }
+
+    #[test]
+    fn an_older_entry_that_is_committed_by_counting_is_caught() {
+        let mut watch = Watch::new(1);
+        watch.nodes[0].meta = crate::check::meta_mirror::tests::with_voters(3, &[0]);
+        let data = batch(0, 0, 1, 7);
+        watch.grown(0, segment(3, 2), &data).expect("first of its kind");
+        watch.synced(0, segment(3, 2), 61, &data).expect("first of its kind");
+        watch.said(0, &[view(3, true, 0, 0)]).expect("a leader of a later term");
+        assert_eq!(check_of(watch.said(0, &[view(3, true, 2, 1)])), "I3");
     }
 
     #[test]
