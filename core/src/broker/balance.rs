@@ -109,14 +109,13 @@ impl Broker {
 
     /// When leaderships are balanced next; `None` where that is switched off.
     pub(super) fn balance_due(&self) -> Option<Instant> {
-        (self.settings.text("auto.leader.rebalance.enable").as_deref() == Some("true")).then_some(self.balance_at)
+        self.settings.balance_interval_ms.map(|_| self.balance_at)
     }
 
     /// Hands over what this broker leads for others that lead too few of theirs.
     pub(super) fn balance(&mut self, now: Now) {
-        let seconds = self.settings.number("leader.imbalance.check.interval.seconds").unwrap_or(0);
-        let seconds = u64::try_from(seconds).unwrap_or(0).max(1);
-        self.balance_at = now.monotonic.plus_ms(seconds.saturating_mul(1000));
+        let Some(interval_ms) = self.settings.balance_interval_ms else { return };
+        self.balance_at = now.monotonic.plus_ms(interval_ms);
         let led: Vec<GroupId> = self.local.replicas.groups().filter(|raft| raft.is_leader()).map(|raft| raft.id()).collect();
         for group in led {
             self.hand_to_preferred(now, group);

@@ -29,6 +29,8 @@ pub struct BrokerSettings {
     pub transaction_max_timeout_ms: i32,
     /// `producer.id.expiration.ms`.
     pub producer_id_expiration_ms: i64,
+    /// `leader.imbalance.check.interval.seconds` in milliseconds; `None` where `auto.leader.rebalance.enable` is off.
+    pub balance_interval_ms: Option<u64>,
 }
 
 impl BrokerSettings {
@@ -55,6 +57,8 @@ impl BrokerSettings {
         let (lag_ms, session_ms) = (unsigned("replica.lag.time.max.ms"), unsigned("broker.session.timeout.ms"));
         let (heartbeat_ms, transaction_ms) = (unsigned("broker.heartbeat.interval.ms"), number("transaction.max.timeout.ms"));
         let expiration_ms = number("producer.id.expiration.ms");
+        let is_balanced = text("auto.leader.rebalance.enable") == "true";
+        let balance_ms = unsigned("leader.imbalance.check.interval.seconds").max(1).saturating_mul(1000);
         Ok(BrokerSettings {
             given: checked,
             auto_create_topics: is_auto,
@@ -65,6 +69,7 @@ impl BrokerSettings {
             broker_heartbeat_interval_ms: heartbeat_ms.min(HEARTBEAT_MS_MAX),
             transaction_max_timeout_ms: i32::try_from(transaction_ms).unwrap_or(i32::MAX),
             producer_id_expiration_ms: expiration_ms,
+            balance_interval_ms: is_balanced.then_some(balance_ms),
         })
     }
 
