@@ -7,7 +7,8 @@
 //! 2. timers that are due;
 //! 3. the batches each partition collected become one raft proposal;
 //! 4. every dirty group is visited, its disk operations and peer frames are handed out, its events are handled;
-//! 5. requests held until the registration are decided, what the controller wants is done, fetches that were woken are looked at;
+//! 5. requests held until the registration are decided, what the controller wants is done, Metadata requests whose partitions
+//!    have their first leader are answered, fetches that were woken are looked at;
 //! 6. again from 3 while there is something to do, at most [`ROUND_PASSES_MAX`] times.
 
 pub(crate) mod admin;
@@ -18,6 +19,7 @@ mod config;
 mod events;
 pub(crate) mod held;
 pub(crate) mod local;
+pub(crate) mod newborn;
 pub(crate) mod parking;
 mod recovery;
 mod requests;
@@ -45,6 +47,7 @@ use crate::partition::Producers;
 use crate::time::{Instant, Now};
 use held::Held;
 use local::Local;
+use newborn::Newborn;
 use parking::Parking;
 use std::collections::{BTreeMap, BTreeSet};
 use stopping::Stopping;
@@ -59,6 +62,8 @@ pub struct Broker {
     pub(crate) local: Local,
     /// Requests that came before this life of the broker is registered.
     pub(crate) held: Held,
+    /// Metadata requests that wait for the first leaders of new partitions.
+    pub(crate) newborn: Newborn,
     /// Requests that wait.
     pub(crate) parking: Parking<Work>,
     pub(crate) sessions: FetchSessions,
@@ -123,6 +128,7 @@ impl Broker {
             self.release_held(now, out);
             self.release_gated(now, out);
             self.run_controller(now, out);
+            self.release_newborn(now, out);
             self.wake_fetches(now, out);
             if is_quiet && !self.has_round_work() {
                 break;

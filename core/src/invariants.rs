@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 /// When one is broken, with the values.
 pub fn check_invariants(broker: &Broker) {
     broker.held.check_invariants();
+    broker.newborn.check_invariants(&broker.parking);
     broker.parking.check_invariants();
     broker.sessions.check_invariants();
     broker.local.controller.check_invariants();

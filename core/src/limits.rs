@@ -54,5 +54,8 @@ pub const CONTROLLER_REQUESTS_MAX: usize = 10_000;
 /// Client requests that wait until a broker that started is registered with the controller. At the bound the connection of a further
 /// one is closed; ApiVersions never waits.
 pub const HELD_REQUESTS_MAX: usize = 10_000;
+/// Milliseconds that a Metadata request waits for the first leader of a partition, from when this broker heard of its creation: a few
+/// elections. Then it is answered with LEADER_NOT_AVAILABLE.
+pub const FIRST_LEADER_MS_MAX: u64 = 2_000;
 /// Bytes of a group's label in folder names; a file name may have 255 and the group's number follows.
 pub const GROUP_LABEL_BYTES_MAX: usize = 200;

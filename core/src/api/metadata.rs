@@ -95,6 +95,19 @@ pub(super) fn any_live_broker(cluster: &ClusterState, broker: BrokerId) -> i32 {
     if is_live { broker.0 } else { first }
 }
 
+/// The topics that the answer will show.
+#[must_use]
+pub fn shown_topics<'a>(cluster: &'a ClusterState, request: &MetadataRequest, version: i16) -> Vec<&'a TopicState> {
+    if fault(request, version).is_some() {
+        return Vec::new();
+    }
+    match asked_topics(request, version) {
+        AskedTopics::All => cluster.topics().collect(),
+        AskedTopics::Names(names) => names.into_iter().filter_map(|name| cluster.topic(name)).collect(),
+        AskedTopics::Ids(ids) => ids.into_iter().filter_map(|id| cluster.topic_by_id(id)).collect(),
+    }
+}
+
 enum AskedTopics<'a> {
     All,
     Names(Vec<&'a str>),

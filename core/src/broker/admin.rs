@@ -113,9 +113,9 @@ impl Broker {
         reply.answer(&describe_topic_partitions::respond(&self.known(), request, partitions_max), out);
     }
 
-    pub(crate) fn metadata(&mut self, now: Now, reply: ReplyTo, request: MetadataRequest, out: &mut Outputs) {
+    pub(super) fn answer_metadata(&mut self, now: Now, reply: ReplyTo, request: &MetadataRequest, out: &mut Outputs) {
         let known = self.known();
-        let metadata::Answer { response, create } = metadata::respond(&known, &request, reply.version);
+        let metadata::Answer { response, create } = metadata::respond(&known, request, reply.version);
         reply.answer(&response, out);
         if !create.is_empty() {
             // Nobody waits under this number.

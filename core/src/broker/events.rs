@@ -217,7 +217,8 @@ impl Broker {
                     self.release_committed(now, group, raft.view().commit, out);
                 }
             }
-            ClusterChange::TopicCreated { .. } | ClusterChange::BrokerChanged { .. } => {}
+            ClusterChange::PartitionsCreated { groups } => self.expect_leaders(now, groups),
+            ClusterChange::BrokerChanged { .. } => {}
         }
     }
 

@@ -26,6 +26,11 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Whether clients are answered.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.requests.len()

@@ -5,6 +5,7 @@
 
 use super::held::Held;
 use super::local::Local;
+use super::newborn::Newborn;
 use super::parking::Parking;
 use super::retention::first_look;
 use super::stopping::Stopping;
@@ -99,6 +100,7 @@ impl Recovery {
             config: self.config,
             settings: self.settings,
             held: Held::default(),
+            newborn: Newborn::default(),
             parking: Parking::default(),
             reads: BTreeMap::new(),
             read_next: 0,

@@ -334,7 +334,7 @@ impl Broker {
                     reply.answer(&job.respond(), out);
                 }
             }
-            Work::Produce(_) | Work::Admin(_) | Work::DeleteRecords(_) | Work::Elect(_) => {
+            Work::Produce(_) | Work::Admin(_) | Work::DeleteRecords(_) | Work::Elect(_) | Work::Metadata(_) => {
                 unreachable!("request {number} does not read")
             }
         }
@@ -356,6 +356,7 @@ impl Broker {
                 job.time_out();
                 self.answer_deletion(number, out);
             }
+            Work::Metadata(_) => self.metadata_over(now, number, out),
             Work::ListOffsets(_) | Work::Admin(_) => unreachable!("request {number} has no deadline"),
         }
     }
@@ -365,6 +366,7 @@ impl Broker {
         self.held.drop_connection(connection);
         for (number, parked) in self.parking.drop_connection(connection) {
             self.deleting.remove(&number);
+            self.newborn.drop_request(number);
             let Work::Fetch(job) = parked.work else { continue };
             for group in job.groups() {
                 if let Some(partition) = self.local.partitions.get_mut(&group) {

@@ -28,6 +28,8 @@ pub(crate) struct Rig {
     groups: BTreeSet<GroupId>,
     /// While set, appends stay without their `Durable`.
     pub(crate) fsync_stalls: bool,
+    /// The same, except for the controller's log: topics can be created, and get no leader.
+    pub(crate) partitions_stall: bool,
     stalled: Vec<DiskDone>,
     number: u64,
     /// Answers by request number; `None` for "no answer".
@@ -56,6 +58,7 @@ impl Rig {
             files: BTreeMap::new(),
             groups: BTreeSet::new(),
             fsync_stalls: false,
+            partitions_stall: false,
             stalled: Vec::new(),
             number: 0,
             answers: BTreeMap::new(),
@@ -197,6 +200,7 @@ impl Rig {
     /// Lets stalled fsyncs complete.
     pub(crate) fn release_fsyncs(&mut self) {
         self.fsync_stalls = false;
+        self.partitions_stall = false;
         for done in std::mem::take(&mut self.stalled) {
             self.step(Input::Disk(done));
         }
@@ -259,7 +263,8 @@ impl Rig {
                 assert_eq!(content.len() as u64, position, "an append to {file:?} is not at its end");
                 content.extend(data.concat());
                 dones.push_back(DiskDone { id: op.id, stage: DiskStage::Written });
-                if self.fsync_stalls {
+                let is_controller = matches!(file, FileName::Segment { group: GroupId::CONTROLLER, .. });
+                if self.fsync_stalls || (self.partitions_stall && !is_controller) {
                     self.stalled.push(DiskDone { id: op.id, stage: DiskStage::Durable });
                     return;
                 }

@@ -6,6 +6,7 @@ use crate::api::delete_records::DeleteRecordsJob;
 use crate::api::fetch::FetchJob;
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::ProduceJob;
+use crate::protocol::messages::metadata::MetadataRequest;
 
 /// One variant per kind of waiting.
 #[derive(Debug)]
@@ -22,4 +23,6 @@ pub(crate) enum Work {
     Admin(AdminJob),
     /// For other leaders.
     Elect(Box<Election>),
+    /// For the first leader of a partition.
+    Metadata(MetadataRequest),
 }

@@ -466,7 +466,6 @@ impl Controller {
             Change::TopicCreated(id) => {
                 let topic = self.state.topic_by_id(id).expect("it was just created");
                 self.assign_replicas(topic, 0, changes);
-                changes.push(ClusterChange::TopicCreated { topic: id });
             }
             Change::PartitionsAdded { topic, first } => {
                 let topic = self.state.topic_by_id(topic).expect("it was just grown");
@@ -500,6 +499,7 @@ impl Controller {
         }
     }
 
+    /// The partitions from `first` on are new.
     fn assign_replicas(&self, topic: &TopicState, first: usize, changes: &mut Vec<ClusterChange>) {
         let me = self.registration.id;
         let settings = self.topic_settings(topic);
@@ -516,6 +516,8 @@ impl Controller {
                 settings: Box::new(settings.clone()),
             });
         }
+        let groups = topic.partitions.iter().skip(first).map(|partition| partition.group).collect();
+        changes.push(ClusterChange::PartitionsCreated { groups });
     }
 
     fn send(&mut self, to: BrokerId, message: &Message) {

@@ -66,10 +66,10 @@ pub enum ClusterChange {
         /// The group.
         group: GroupId,
     },
-    /// A topic was created: parked requests may know it.
-    TopicCreated {
-        /// Its id.
-        topic: TopicId,
+    /// Partitions were created, with their topic or later.
+    PartitionsCreated {
+        /// Their groups, whether or not they have a replica here.
+        groups: Vec<GroupId>,
     },
     /// A topic was deleted: parked requests on it fail.
     TopicDeleted {

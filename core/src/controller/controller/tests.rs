@@ -382,7 +382,7 @@ fn replicas_are_assigned_and_removed() {
             ClusterChange::ReplicaAssigned { group, label, voters, preferred, .. } => {
                 format!("{group} {label} {voters:?} preferred={preferred}")
             }
-            ClusterChange::TopicCreated { .. } => "created".to_string(),
+            ClusterChange::PartitionsCreated { .. } => "created".to_string(),
             ClusterChange::ReplicaRemoved { .. }
             | ClusterChange::SettingsChanged { .. }
             | ClusterChange::TopicDeleted { .. }
