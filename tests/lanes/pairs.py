@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Unmodified clients against a cluster of three brokers, every producer paired with every consumer.
+
+    pairs.py                     all clients
+    pairs.py franz-go kcat       only these
+
+Each client writes 10,000 records in five codecs to a topic that it creates itself, then each reads all of it; what must come out is known
+from `clients/README.md`. A client that can't be installed, or that lacks what it would need, is SKIPPED with the reason and not counted as
+passed. `pairs.py --bootstrap HOST:PORT` does the same to a cluster that is up already, for example a real Kafka's.
+"""
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from brokers import Cluster, LaneFailed, binary, main, say
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients"))
+from catalogue import CLIENTS, Missing
+from rule import CODECS, PARTITIONS, RECORDS, blurred_digests, kcat_text, record
+
+PROGRAM_SECONDS = 120
+KCAT_FORMAT = "%o %T %K %S\n%k\n%s\n%h\n" # as `kcat_text` has it
+
+
+class Written:
+    """A topic, and what the rule says is in it."""
+
+    def __init__(self, client, topic, codecs, without, start):
+        self.client, self.topic, self.without = client, topic, without
+        self.raw = codecs == ["raw"]
+        self.partitions = [[] for _ in range(PARTITIONS)]
+        for codec in codecs:
+            for n in range(RECORDS):
+                r = record(client.name, codec, n, start, without)
+                self.partitions[r.partition].append(r)
+        self.known = {}
+
+    def is_for(self, client):
+        """Whether a consumer can read all that is in it."""
+        return client.consumes is None and set(client.unread) <= set(self.without) and not (self.raw and client.reads_raw)
+
+    def digests(self, views):
+        """The lines that a consumer with these views must print."""
+        key = tuple(sorted(views))
+        if key not in self.known:
+            self.known[key] = blurred_digests(self.topic, self.partitions, views)
+        return self.known[key]
+
+
+def call(argv):
+    """Standard output of a client's program, or LaneFailed with its last words."""
+    try:
+        out = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PROGRAM_SECONDS)
+    except subprocess.TimeoutExpired as e:
+        raise LaneFailed("does not end in %d s; %s" % (PROGRAM_SECONDS, last_words(e.stderr or b"")))
+    if out.returncode != 0:
+        raise LaneFailed("status %d; %s" % (out.returncode, last_words(out.stderr)))
+    return out.stdout
+
+
+def last_words(stderr):
+    return " / ".join(stderr.decode(errors="replace").strip().splitlines()[-4:])[-600:]
+
+
+def wait_registered(bootstrap):
+    """Until all brokers may be given replicas: one that only just answers can be unknown to the controller."""
+    deadline = time.monotonic() + 30
+    while True:
+        out = subprocess.run([binary(), "topic", "create", "ready", "--replication-factor", "3", "--bootstrap", bootstrap],
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60)
+        if out.returncode == 0:
+            return
+        if time.monotonic() > deadline:
+            raise LaneFailed("no topic with three replicas can be created: %s" % out.stdout)
+        time.sleep(0.1)
+
+
+def install(clients, notes):
+    """The clients that are there; two are installed at a time, since half of each is waiting for a registry."""
+    def one(client):
+        started = time.monotonic()
+        try:
+            client.argv = client.install()
+            return "%s: ready after %.0f s" % (client.name, time.monotonic() - started)
+        except Missing as e:
+            client.why_missing = str(e)
+            return "%s: SKIPPED, %s" % (client.name, e)
+    with ThreadPoolExecutor(2) as pool:
+        for client, line in zip(clients, pool.map(one, clients)):
+            say(line)
+            if client.argv is None:
+                notes.append("%s: SKIPPED: %s" % (client.name, client.why_missing))
+    return [client for client in clients if client.argv]
+
+
+def produce(client, bootstrap, start, notes):
+    """The topics that a client wrote."""
+    written = []
+    able = sorted(client.without)
+    codecs = [codec for codec in CODECS if codec not in client.codecs]
+    jobs = [("pairs-" + client.name, codecs, able)]
+    if "null-header" not in able:
+        jobs.append(("pairs-%s-plain" % client.name, codecs, able + ["null-header"]))
+    if client.writes_raw is None:
+        jobs.append(("pairs-%s-raw" % client.name, ["raw"], able))
+    for topic, codecs, without in jobs:
+        started = time.monotonic()
+        try:
+            call(client.argv + ["produce", bootstrap, topic, client.name, ",".join(codecs), str(start), ",".join(without) or "-"])
+        except LaneFailed as e:
+            notes.append("%s FAILED to produce to %s: %s" % (client.name, topic, e))
+            continue
+        written.append(Written(client, topic, codecs, without, start))
+        say("%s wrote %s to %s in %.1f s" % (client.name, " ".join(codecs), topic, time.monotonic() - started))
+    return written
+
+
+def consume(client, bootstrap, topics):
+    """What is wrong with what a client read: topic → text, nothing if all is well."""
+    started = time.monotonic()
+    wrong = {}
+    if client.name == "kcat":
+        for t in topics:
+            for p in range(PARTITIONS):
+                try:
+                    got = call(client.argv + ["-C", "-q", "-b", bootstrap, "-t", t.topic, "-p", str(p), "-o", "beginning", "-e", "-f", KCAT_FORMAT])
+                except LaneFailed as e:
+                    wrong[t] = str(e)
+                    continue
+                if got != kcat_text(t.partitions[p]):
+                    wrong[t] = "partition %d differs from the rule" % p
+    else:
+        try:
+            lines = set(call(client.argv + ["consume", bootstrap] + [t.topic for t in topics]).decode().splitlines())
+        except LaneFailed as e:
+            return {t: str(e) for t in topics}
+        for t in topics:
+            missing = [line for line in t.digests(client.views) if line not in lines]
+            if missing:
+                got = [line for line in sorted(lines) if line.startswith(t.topic + " ")]
+                wrong[t] = "expected %s, got %s" % (missing, got)
+    say("%s read %d topics in %.1f s" % (client.name, len(topics), time.monotonic() - started))
+    return wrong
+
+
+def pair(clients, bootstrap, notes):
+    """Runs all of them; the table's cells by (producer, consumer), and how many failed."""
+    start = int(time.time() * 1000)
+    written = []
+    for client in clients:
+        if client.produces is None:
+            written += produce(client, bootstrap, start, notes)
+    cells = {}
+    for client in clients:
+        # In two programs: one that fails on raw names shows the rest all the same.
+        for raw in (False, True):
+            topics = [t for t in written if t.raw == raw and t.is_for(client)]
+            wrong = consume(client, bootstrap, topics) if topics else {}
+            for t in topics:
+                ok = t not in wrong
+                cells[t.topic, client.name] = ok
+                if not ok:
+                    notes.append("%s reads %s: FAILED: %s" % (client.name, t.topic, wrong[t][:800]))
+    return written, cells
+
+
+def table(clients, written, cells):
+    """Producers down, consumers across."""
+    width = max(len(t.topic) for t in written) + 2 if written else 10
+    lines = [" " * width + "".join("%-14s" % c.name for c in clients)]
+    for t in written:
+        row = [{True: "PASSED", False: "FAILED", None: "SKIPPED"}[cells.get((t.topic, c.name))] for c in clients]
+        lines.append(t.topic.ljust(width) + "".join("%-14s" % word for word in row))
+    return lines
+
+
+def skips(clients):
+    """What is left out, and why."""
+    for c in clients:
+        if c.produces:
+            yield "%s as a producer: SKIPPED: %s" % (c.name, c.produces)
+        if c.consumes:
+            yield "%s as a consumer: SKIPPED: %s" % (c.name, c.consumes)
+        if c.writes_raw and not c.produces:
+            yield "%s, raw names written: SKIPPED: %s" % (c.name, c.writes_raw)
+        if c.reads_raw and not c.consumes:
+            yield "%s, raw names read: SKIPPED: %s" % (c.name, c.reads_raw)
+        for what, why in list(c.codecs.items()) + list(c.without.items()):
+            yield "%s writes no %s: SKIPPED: %s" % (c.name, what, why)
+        for what, why in c.unread.items():
+            yield "%s reads no %s: SKIPPED: %s" % (c.name, what, why)
+        for what, why in c.views.items():
+            yield "%s reads with view %s: %s" % (c.name, what, why)
+
+
+def lane(names, bootstrap):
+    unknown = set(names) - {c.name for c in CLIENTS}
+    if unknown:
+        sys.exit("no client %s; there are: %s" % (", ".join(sorted(unknown)), ", ".join(c.name for c in CLIENTS)))
+    notes = []
+    clients = install([c for c in CLIENTS if not names or c.name in names], notes)
+    if bootstrap:
+        report(clients, bootstrap, notes)
+    else:
+        with Cluster(3) as cluster:
+            wait_registered(cluster.bootstrap)
+            report(clients, cluster.bootstrap, notes)
+
+
+def report(clients, bootstrap, notes):
+    written, cells = pair(clients, bootstrap, notes)
+    say("\n".join(["", "producers down, consumers across:"] + table(clients, written, cells) + [""] + list(skips(clients)) + notes))
+    passed = sum(cells.values())
+    say("%d pairings passed, %d failed" % (passed, len(cells) - passed))
+    if any("FAILED" in note for note in notes) or not cells:
+        raise LaneFailed("see above")
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    given = words.pop(words.index("--bootstrap") + 1) if "--bootstrap" in words else None
+    main(lambda: lane([w for w in words if w != "--bootstrap"], given))
