@@ -64,6 +64,9 @@ pub(crate) struct Idempotent {
     done: VecDeque<Numbered>,
     /// A batch of the epoch before, to be sent once the present one has begun.
     late: Option<Numbered>,
+    /// Whether a batch was ever acknowledged. Before, brokers do not know the producer and take any first sequence (KIP-360): were the first
+    /// of several batches refused and the second taken, the first could never follow (KAFKA-14359). So there is one at a time until then.
+    is_known: bool,
     /// Asked on the connection and not answered yet, in order.
     asked: VecDeque<(i32, Why, Numbered)>,
     version: i16,
@@ -86,6 +89,7 @@ impl Idempotent {
             due: VecDeque::new(),
             done: VecDeque::new(),
             late: None,
+            is_known: false,
             asked: VecDeque::new(),
             version: 0,
             last_trouble: "none".into(),
@@ -188,7 +192,8 @@ impl Idempotent {
             }
         }
         if volley.is_empty() {
-            volley.extend(self.due.iter().map(|batch| (Why::Due, batch.clone())));
+            let in_flight = if self.is_known { IN_FLIGHT_MAX } else { 1 };
+            volley.extend(self.due.iter().take(in_flight).map(|batch| (Why::Due, batch.clone())));
         }
         self.version = if random.chance(1, 2) { 9 } else { 13 };
         let mut frames = Vec::new();
@@ -294,6 +299,7 @@ impl Idempotent {
                 return breach("producer-order", what);
             }
             shared.counters.acked += 1;
+            self.is_known = true;
             shared.counters.dedup_hits += u64::from(answer.log_append_time_ms >= 0);
             for (n, value) in batch.values.iter().enumerate() {
                 shared.history.acked(*value, answer.base_offset + i64::try_from(n).expect("small"))?;

@@ -271,18 +271,16 @@ impl Watch {
             let LogChange::Gone { index, entry } = change else { continue };
             self.counters.truncations += 1;
             let committed = self.truth.get(&group).and_then(|t| t.committed.get(slot(index)));
-            // A cut that a crash left open is made again at the start and may take with it entries that were written behind it; they were
-            // acknowledged to nobody, so the copies of the others are the ones that count.
-            let was_told = self.nodes[node].said.get(&group).is_some_and(|said| said.persisted_max >= index);
             if let Some((known, _)) = committed
                 && !self.removed.contains(&group)
-                && was_told
                 && same(known, &entry)
+                && !self.has_quorum(group, index, &entry)
             {
                 return breach(
                     "I3",
                     format!(
-                        "A committed entry is never cut, but broker {node} cut index {index} (offset {}, epoch {}) of group {group}.",
+                        "A committed entry stays on a quorum, but broker {node} cut index {index} (offset {}, epoch {}) of group {group} \
+                         and too few others durably hold it.",
                         entry.base_offset,
                         entry.term.leader_epoch()
                     ),
@@ -290,6 +288,19 @@ impl Watch {
             }
         }
         Ok(())
+    }
+
+    /// Whether a majority of the voters durably holds this entry. The quorum that committed an entry keeps it for ever (each of them is in
+    /// the term of the commit or a later one, whose leaders have it); another voter may cut its copy for a leader of an earlier term.
+    fn has_quorum(&self, group: GroupId, index: Index, entry: &EntrySeen) -> bool {
+        let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| &p.voters) else { return true };
+        let holds = |broker: &WatchedNode| {
+            let log = broker.mirror.group(group).filter(|log| log.is_durable_through(index));
+            log.and_then(|log| log.entry(index)).is_some_and(|(held, _)| same(&held, entry))
+        };
+        let holders =
+            voters.iter().filter_map(|voter| self.nodes.get(usize::try_from(voter.0).ok()?)).filter(|n| holds(n)).count();
+        holders > voters.len() / 2
     }
 
     /// What a broker says after a round. Only what changed costs anything.
