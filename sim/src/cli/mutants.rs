@@ -3,7 +3,7 @@
 use super::{Words, processors};
 use ottla_core::mutant::Mutant;
 use ottla_sim::Options;
-use ottla_sim::campaign::{self, Campaign};
+use ottla_sim::campaign::{self, Campaign, MUTANTS_NOT_CAUGHT};
 
 /// Runs the command.
 pub fn run(words: &mut Words) -> Result<u8, String> {
@@ -15,6 +15,10 @@ pub fn run(words: &mut Words) -> Result<u8, String> {
     let mut survivors = 0;
     println!("{:>6}  {:<24} {:<18} {:>10} {:>12}", "number", "mutant", "killer", "seeds", "worker_s");
     for (number, mutant) in Mutant::ALL.into_iter().filter(|(n, _)| only.is_none_or(|(o, _)| o == *n)) {
+        if only.is_none() && MUTANTS_NOT_CAUGHT.contains(&number) {
+            println!("{number:>6}  {:<24} {:<18}", format!("{mutant:?}"), "known gap");
+            continue;
+        }
         let campaign = Campaign {
             base,
             seeds,
