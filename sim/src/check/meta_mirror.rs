@@ -21,11 +21,20 @@ pub(crate) struct Promised {
     pub(crate) mark: Index,
 }
 
+/// How far a file was read.
+#[derive(Clone, Copy, Debug)]
+struct Parsed {
+    /// Where the next frame begins.
+    at: usize,
+    /// Frames before it.
+    frames: u64,
+}
+
 /// The durable meta log of one broker.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MetaMirror {
-    /// Per file: where the next frame begins.
-    parsed: BTreeMap<u32, usize>,
+    /// Files whose checkpoint is durable as a whole: no other counts.
+    parsed: BTreeMap<u32, Parsed>,
     groups: BTreeMap<GroupId, Promised>,
 }
 
@@ -49,25 +58,26 @@ impl MetaMirror {
             return;
         }
         let salt = u64::from_le_bytes(data[16..24].try_into().expect("eight bytes"));
-        let mut at = self.parsed.get(&file).copied().unwrap_or(HEADER);
-        while let Some(end) = self.frame(salt, data, at) {
-            at = end;
+        let checkpoint = u64::from(u32::from_le_bytes(data[24..28].try_into().expect("four bytes")));
+        let start = self.parsed.get(&file).copied().unwrap_or(Parsed { at: HEADER, frames: 0 });
+        let mut next = start;
+        while let Some(record) = frame_at(salt, data, next) {
+            next = Parsed { at: next.at + FRAME + record.len(), frames: next.frames + 1 };
         }
-        self.parsed.insert(file, at);
+        // A part of a checkpoint (the disk was full, the power went) promised nothing to anybody: a broker starts from the file before.
+        if next.frames < checkpoint {
+            return;
+        }
+        let mut at = start;
+        while let Some(record) = frame_at(salt, data, at) {
+            self.fold(record);
+            at = Parsed { at: at.at + FRAME + record.len(), frames: at.frames + 1 };
+        }
+        self.parsed.insert(file, next);
     }
 
-    /// Folds in the frame at `at` and tells where it ends.
-    fn frame(&mut self, salt: u64, data: &[u8], at: usize) -> Option<usize> {
-        let header = data.get(at..at + FRAME)?;
-        let length = usize::try_from(u32::from_le_bytes(header[0..4].try_into().ok()?)).ok()?;
-        let end = at + FRAME + length;
-        let covered = data.get(at + 8..end)?;
-        let crc = u32::from_le_bytes(header[4..8].try_into().ok()?);
-        let folded = keyed(salt, &[u64::from(crc32c(covered)), u64::try_from(covered.len()).ok()?]);
-        if length == 0 || u32::try_from(folded >> 32).ok()? != crc {
-            return None;
-        }
-        let record = &data[at + FRAME..end];
+    /// Folds in one record; one that is too short says nothing.
+    fn fold(&mut self, record: &[u8]) -> Option<()> {
         let long = |from: usize| record.get(from..from + 8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes")));
         let group = GroupId(long(1)?);
         match record[0] {
@@ -100,8 +110,22 @@ impl MetaMirror {
             }
             _ => {}
         }
-        Some(end)
+        Some(())
     }
+}
+
+/// The record of the frame that begins here.
+fn frame_at(salt: u64, data: &[u8], from: Parsed) -> Option<&[u8]> {
+    let at = from.at;
+    let header = data.get(at..at + FRAME)?;
+    let length = usize::try_from(u32::from_le_bytes(header[0..4].try_into().ok()?)).ok()?;
+    let end = at + FRAME + length;
+    let covered = data.get(at + 8..end)?;
+    let crc = u32::from_le_bytes(header[4..8].try_into().ok()?);
+    let sequence = u64::from_le_bytes(header[8..16].try_into().ok()?);
+    let folded = keyed(salt, &[u64::from(crc32c(covered)), u64::try_from(covered.len()).ok()?]);
+    let is_frame = length > 0 && sequence == from.frames && u32::try_from(folded >> 32).ok()? == crc;
+    is_frame.then(|| &data[at + FRAME..end])
 }
 
 #[cfg(test)]
@@ -115,8 +139,9 @@ pub(crate) mod tests {
         MetaMirror { parsed: BTreeMap::new(), groups: BTreeMap::from([(GroupId(group), promised)]) }
     }
 
-    fn frame(salt: u64, record: &[u8]) -> Vec<u8> {
-        let mut covered = vec![0_u8; 16];
+    fn frame(salt: u64, sequence: u64, record: &[u8]) -> Vec<u8> {
+        let mut covered = sequence.to_le_bytes().to_vec();
+        covered.extend([0_u8; 8]);
         covered.extend(record);
         let folded = keyed(salt, &[u64::from(crc32c(&covered)), u64::try_from(covered.len()).expect("small")]);
         let mut out = u32::try_from(record.len()).expect("small").to_le_bytes().to_vec();
@@ -137,18 +162,32 @@ pub(crate) mod tests {
     fn votes_are_folded_as_they_become_durable_and_torn_ones_are_not() {
         let mut data = vec![0_u8; HEADER];
         data[16] = 9;
-        data.extend(frame(9, &vote(3, 5, 1)));
+        data.extend(frame(9, 0, &vote(3, 5, 1)));
         let one = data.len();
-        data.extend(frame(9, &vote(3, 6, -1)));
+        data.extend(frame(9, 1, &vote(3, 6, -1)));
         let mut mirror = MetaMirror::default();
         mirror.synced(0, &data[..one + 5]);
         assert_eq!(mirror.group(GroupId(3)).map(|p| (p.term, p.vote)), Some((Term(5), Some(BrokerId(1)))));
         mirror.synced(0, &data);
         assert_eq!(mirror.group(GroupId(3)).map(|p| (p.term, p.vote)), Some((Term(6), None)));
         let last = data.len() - 1;
-        data.extend(frame(9, &vote(3, 7, 2)));
+        data.extend(frame(9, 2, &vote(3, 7, 2)));
         data[last + 20] ^= 1;
         mirror.synced(0, &data);
         assert_eq!(mirror.group(GroupId(3)).map(|p| p.term), Some(Term(6)));
+    }
+    #[test]
+    fn a_part_of_a_checkpoint_promised_nothing() {
+        let mut data = vec![0_u8; HEADER];
+        data[16] = 9;
+        data[24] = 2; // frames of the checkpoint
+        data.extend(frame(9, 0, &vote(3, 5, 1)));
+        let mut mirror = MetaMirror::default();
+        mirror.synced(4, &data);
+        assert_eq!(mirror.group(GroupId(3)), None);
+        data.extend(frame(9, 1, &vote(4, 6, 2)));
+        mirror.synced(4, &data);
+        assert_eq!(mirror.group(GroupId(3)).map(|p| p.term), Some(Term(5)));
+        assert_eq!(mirror.group(GroupId(4)).map(|p| p.term), Some(Term(6)));
     }
 }

@@ -126,6 +126,7 @@ impl Watch {
         for (file, data, durable) in files {
             watched.mirror.found(file, data);
             found.extend(watched.mirror.synced(file, durable));
+            // All of it binds, also what was not synced: before anything else happens the next life finds it and syncs it.
             if let FileName::Meta(number) = file {
                 watched.meta.synced(number, data);
             }
