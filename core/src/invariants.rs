@@ -13,20 +13,51 @@
 
 use crate::broker::Broker;
 use crate::broker::work::Work;
+use crate::controller::ControllerRevision;
 use crate::partition::{Partition, Waiter};
 use crate::raft::RaftGroup;
 use std::collections::BTreeSet;
+
+/// Every so many rounds the controller is checked even if its revision says that nothing changed.
+const CONTROLLER_ROUNDS_MAX: u32 = 16;
+
+/// What was already checked of one life of a broker.
+#[derive(Debug, Default)]
+pub struct Checked {
+    controller: Option<ControllerRevision>,
+    rounds: u32,
+}
+
+impl Checked {
+    /// Checks all of them but the controller's own, which compare its whole state: those when its revision changed, and now and then.
+    ///
+    /// # Panics
+    /// When one is broken, with the values.
+    pub fn check_round(&mut self, broker: &Broker) {
+        let revision = Some(broker.local.controller.revision());
+        self.rounds += 1;
+        if self.controller != revision || self.rounds == CONTROLLER_ROUNDS_MAX {
+            broker.local.controller.check_invariants();
+            *self = Checked { controller: revision, rounds: 0 };
+        }
+        check_between_modules(broker);
+    }
+}
 
 /// Checks all of them.
 ///
 /// # Panics
 /// When one is broken, with the values.
 pub fn check_invariants(broker: &Broker) {
+    broker.local.controller.check_invariants();
+    check_between_modules(broker);
+}
+
+fn check_between_modules(broker: &Broker) {
     broker.held.check_invariants();
     broker.newborn.check_invariants(&broker.parking);
     broker.parking.check_invariants();
     broker.sessions.check_invariants();
-    broker.local.controller.check_invariants();
     for raft in broker.local.replicas.groups() {
         check_offsets(raft);
         check_leader_table(broker, raft);

@@ -29,6 +29,7 @@ use event::{Event, Scheduled};
 use ottla_core::Broker;
 use ottla_core::ids::{BrokerId, ConnectionId, GroupId};
 use ottla_core::input::Input;
+use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -63,6 +64,7 @@ pub(crate) enum Happening {
 #[derive(Debug)]
 struct Node {
     broker: Option<Broker>,
+    checked: Checked,
     disk: SimDisk,
     clock: Clock,
     life: u64,
@@ -120,6 +122,7 @@ impl Cluster {
                 stop_down_us: None,
                 timer_number: 0,
                 timer_at: u64::MAX,
+                checked: Checked::default(),
                 sessions: vec![0; shape.brokers],
             })
             .collect();

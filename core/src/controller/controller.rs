@@ -57,6 +57,14 @@ pub struct ControllerConfig {
     pub settings: BrokerSettings,
 }
 
+/// Of a controller's state, see [`Controller::revision`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ControllerRevision {
+    applied: Index,
+    /// Term, next proposal's number, proposals in flight.
+    lead: Option<(Term, u64, usize)>,
+}
+
 /// This broker's part in the controller.
 #[derive(Debug)]
 pub struct Controller {
@@ -307,6 +315,13 @@ impl Controller {
     /// Takes out what it asks for, in order.
     pub fn poll(&mut self) -> Vec<ControllerOutput> {
         std::mem::take(&mut self.out)
+    }
+
+    /// Changes with the state and with what this broker, while it leads, proposed on top of it: between two equal ones there is nothing
+    /// new for [`Controller::check_invariants`].
+    #[must_use]
+    pub fn revision(&self) -> ControllerRevision {
+        ControllerRevision { applied: self.applied, lead: self.lead.as_ref().map(Lead::revision) }
     }
 
     /// Asserts what the module docs promise. Walks everything: for simulation and tests.

@@ -222,6 +222,11 @@ impl Lead {
         self.out
     }
 
+    /// Changes with every proposal made, applied or lost.
+    pub(super) fn revision(&self) -> (Term, u64, usize) {
+        (self.term, self.next_number, self.in_flight.len())
+    }
+
     pub(super) fn check_invariants(&self, state: &ClusterState) {
         let mut expect = state.clone();
         for entry in &self.in_flight {

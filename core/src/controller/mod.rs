@@ -28,7 +28,7 @@ mod topic_name;
 
 pub use command::{Command, NewPartition, ProposalId, Registration, RequestId};
 pub use config_resource::ConfigResource;
-pub use controller::{Controller, ControllerConfig};
+pub use controller::{Controller, ControllerConfig, ControllerRevision};
 pub use output::{ClusterChange, ControllerOutput};
 pub use request::{
     ConfigChange, ConfigTarget, ControllerRequest, ControllerResponse, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation,

@@ -9,6 +9,7 @@ use crate::report::FailureKind;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{ConnectionId, GroupId, Index};
 use ottla_core::input::Input;
+use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
 
@@ -43,6 +44,7 @@ impl Cluster {
         this.paused_until = 0;
         this.stop_down_us = None;
         this.timer_at = u64::MAX;
+        this.checked = Checked::default();
         this.clock.boot(self.now, this.life);
         let life = this.life;
         let inventory = this.disk.start();

@@ -12,7 +12,6 @@ use crate::views;
 use ottla_core::Broker;
 use ottla_core::disk::{DiskAction, FileName};
 use ottla_core::input::Input;
-use ottla_core::invariants::check_invariants;
 use ottla_core::output::Output;
 
 impl Cluster {
@@ -47,6 +46,7 @@ impl Cluster {
         let inputs = std::mem::take(&mut this.inbox);
         let now = this.clock.now(self.now);
         let Some(broker) = this.broker.as_mut() else { return };
+        let checked = &mut this.checked;
         let outputs = &mut self.outputs;
         let views = &mut self.views;
         if self.trace.is_printing() {
@@ -59,7 +59,7 @@ impl Cluster {
                 broker.step(now, input, outputs);
             }
             broker.end_round(now, outputs);
-            check_invariants(broker);
+            checked.check_round(broker);
             views::look(broker, views);
         });
         if let Err(what) = result {
