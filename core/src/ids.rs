@@ -6,6 +6,7 @@
 //! Knows nothing of what the identifiers stand for. Source: Kafka protocol types; Raft paper section 5.
 
 use core::fmt;
+use ottla_protocol::Uuid;
 
 macro_rules! newtype {
     ($(#[$doc:meta])* $name:ident($inner:ty), $prefix:literal) => {
@@ -54,6 +55,18 @@ pub struct TopicPartition {
     pub topic: TopicId,
     /// Partition number, 0 or more.
     pub partition: i32,
+}
+
+impl From<TopicId> for Uuid {
+    fn from(id: TopicId) -> Uuid {
+        Uuid(id.0)
+    }
+}
+
+impl From<Uuid> for TopicId {
+    fn from(id: Uuid) -> TopicId {
+        TopicId(id.0)
+    }
 }
 
 impl fmt::Debug for TopicId {

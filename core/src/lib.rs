@@ -5,7 +5,7 @@
 //! on a real machine or inside a simulator, and nothing in it may find out. Two runs with the same configuration and the same
 //! inputs give the same outputs, byte for byte.
 //!
-//! Modules import downwards only: `ids time random disk limits error` ← `protocol record config` ← `log` ← `raft` ← `partition`
+//! Modules import downwards only: `ids time random disk limits error` ← `record config` ← `log` ← `raft` ← `partition`
 //! ← `controller` ← `api` ← `broker`.
 
 #![forbid(unsafe_code)]
@@ -24,10 +24,12 @@ pub mod log;
 pub mod mutant;
 pub mod output;
 pub mod partition;
-pub mod protocol;
 pub mod raft;
 pub mod random;
 pub mod record;
 pub mod time;
+
+/// The wire protocol, a package of its own (`core/protocol`) below all modules.
+pub use ottla_protocol as protocol;
 
 pub use broker::{Broker, BrokerConfig, Deadline, Recovery, RecoveryStep};

@@ -13,9 +13,7 @@ pub const PEER_FRAME_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 /// Requests of one connection that may be in the core or waiting for their turn to be written. At the bound the shell stops reading
 /// from the connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
-/// Bytes that the arrays and strings of one decoded message may take in memory, records and bytes fields aside (they stay slices of the
-/// frame). More: the connection is closed. A million partitions in one request fit.
-pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
+// What a decoded message may take is bounded where it is read: `ottla_protocol::DECODED_BYTES_MAX`.
 /// Bytes of records in one Fetch answer, Kafka's `fetch.max.bytes`. What is more is left for the next request.
 pub const FETCH_BYTES_MAX: i32 = 57_671_680;
 /// Partitions in all fetch sessions of a broker together. More: no further session is opened, and one that grows beyond it is closed; the

@@ -1,4 +1,4 @@
-//! Directions between packages, read from what cargo resolves: `core` depends on nothing of ours, `net → core`, `sim → net, core`,
+//! Directions between packages, read from what cargo resolves: `core` depends on `protocol` and nothing else of ours, `net → core`, `sim → net, core`,
 //! `bin → net, core`, nothing depends on `tests`; the simulator's runtime and the deliberate bugs never reach the binary.
 //!
 //! Reads `cargo tree --frozen`, which resolves one package alone, as `cargo build -p` does.
@@ -18,11 +18,12 @@ pub struct Package {
 
 /// Our packages and which of ours each may depend on.
 pub const DIRECTIONS: &[(&str, &[&str])] = &[
-    ("ottla-core", &[]),
-    ("ottla-net", &["ottla-core"]),
-    ("ottla-sim", &["ottla-net", "ottla-core"]),
-    ("ottla", &["ottla-net", "ottla-core"]),
-    ("ottla-tests", &["ottla-sim", "ottla-net", "ottla-core"]),
+    ("ottla-protocol", &[]),
+    ("ottla-core", &["ottla-protocol"]),
+    ("ottla-net", &["ottla-core", "ottla-protocol"]),
+    ("ottla-sim", &["ottla-net", "ottla-core", "ottla-protocol"]),
+    ("ottla", &["ottla-net", "ottla-core", "ottla-protocol"]),
+    ("ottla-tests", &["ottla-sim", "ottla-net", "ottla-core", "ottla-protocol"]),
 ];
 
 /// Runtimes and who may meet them: core knows none, the shell is generic, the binary has the real one, the simulator its own.

@@ -3,7 +3,7 @@
 //! What it writes is canonical (tagged fields ascending and only when not default, nothing unknown), so a codec that reads it must
 //! write the same bytes again.
 
-#[path = "../../../core/build/parse.rs"]
+#[path = "../../../core/protocol/build/parse.rs"]
 #[allow(dead_code, reason = "the generator uses the rest")]
 #[allow(missing_docs, clippy::wildcard_enum_match_arm)]
 pub mod parse;
@@ -14,12 +14,12 @@ use parse::{Api, Field, Kind};
 
 /// The layouts of all APIs.
 pub fn apis() -> Vec<Api> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol")).apis
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol/layouts")).apis
 }
 
 /// The layouts of what is stored inside records.
 pub fn stored() -> Vec<parse::Stored> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol")).stored
+    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol/layouts")).stored
 }
 
 /// A random value of one version of what is stored inside a record.

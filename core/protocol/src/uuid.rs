@@ -37,18 +37,6 @@ impl fmt::Debug for Uuid {
     }
 }
 
-impl From<crate::ids::TopicId> for Uuid {
-    fn from(id: crate::ids::TopicId) -> Uuid {
-        Uuid(id.0)
-    }
-}
-
-impl From<Uuid> for crate::ids::TopicId {
-    fn from(id: Uuid) -> crate::ids::TopicId {
-        crate::ids::TopicId(id.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Uuid;

@@ -1,9 +1,11 @@
-//! Kafka's wire protocol: a bounded codec and all messages of Kafka 4.3, generated from `core/protocol/` by `core/build/`.
+//! Kafka's wire protocol: a bounded codec and all messages of Kafka 4.3, generated from `core/protocol/layouts/` by `core/protocol/build/`.
 //!
 //! Deliberately knows no meaning: which versions are served, what a field asks for and what an error implies is decided in
-//! [`crate::api`]. Nothing read from a frame makes the reader allocate more than a constant factor of what the frame holds.
+//! `ottla_core::api`. Nothing read from a frame makes the reader allocate more than a constant factor of what the frame holds.
 //!
 //! Source: layouts and codes as printed from Apache Kafka 4.3.1 (`core/protocol/README.md`); KIP-482 for flexible versions.
+
+#![forbid(unsafe_code)]
 
 mod api_key;
 mod decode_error;
@@ -22,7 +24,7 @@ pub use decode_error::DecodeError;
 pub use error_code::ErrorCode;
 pub use header::{RequestHeader, ResponseHeader};
 pub use messages::{RequestBody, ResponseBody};
-pub use reader::Reader;
+pub use reader::{DECODED_BYTES_MAX, Reader};
 pub use records::Records;
 pub use text::Text;
 pub use uuid::Uuid;

@@ -1,14 +1,17 @@
 //! [`Reader`]: takes the values of a message out of a frame.
 //!
 //! Bytes and records are slices of the frame, strings are copied. Every length is compared with what is left before anything is
-//! allocated for it; all arrays and strings of a frame together may take [`limits::DECODED_BYTES_MAX`]. Depth is bounded by the
+//! allocated for it; all arrays and strings of a frame together may take [`DECODED_BYTES_MAX`]. Depth is bounded by the
 //! layouts, which do not recurse.
 //!
 //! Where Kafka is lenient so are we: any negative length is null, any byte but 0 is true, what follows the body is ignored.
 
 use super::{Bytes, DecodeError, Format, Records, Text, Uuid};
-use crate::limits;
 use bytes::Buf;
+
+/// Bytes that the arrays and strings of one decoded message may take in memory, records and bytes fields aside (they stay slices of the
+/// frame). More: the connection is closed. A million partitions in one request fit.
+pub const DECODED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// A frame that is being read.
 #[derive(Debug)]
@@ -23,7 +26,7 @@ impl Reader {
     /// Reads from the start of these bytes.
     #[must_use]
     pub fn new(frame: Bytes) -> Reader {
-        Reader { rest: frame, format: Format::Fixed, budget: limits::DECODED_BYTES_MAX }
+        Reader { rest: frame, format: Format::Fixed, budget: DECODED_BYTES_MAX }
     }
 
     /// Set by every message when it starts; structs inside it rely on it.

@@ -1,6 +1,6 @@
 //! [`ApiKey`]: which request a frame holds, with what Kafka 4.3 knows about it.
 //!
-//! Deliberately does not know which of them this broker serves: that is `crate::api`.
+//! Deliberately does not know which of them this broker serves: that is `ottla_core::api`.
 
 include!(concat!(env!("OUT_DIR"), "/api_key.rs"));
 

@@ -1,4 +1,4 @@
-//! Reads the layout files of `core/protocol/`: a header line per message, then one line per field, nested by indentation.
+//! Reads the layout files of `core/protocol/layouts/`: a header line per message, then one line per field, nested by indentation.
 //!
 //! Deliberately does not know Rust: it is also the input of the codec tests, which interpret layouts without generated code.
 //! A line that is not understood ends the build; nothing is guessed. Format: see the first lines of any file there, and

@@ -15,7 +15,7 @@ pub enum DecodeError {
     },
     /// A value that no encoder writes, in one sentence.
     Invalid(&'static str),
-    /// Decoding would take more memory than any sensible message: [`crate::limits::DECODED_BYTES_MAX`].
+    /// Decoding would take more memory than any sensible message: [`crate::reader::DECODED_BYTES_MAX`].
     TooLarge,
     /// No such API.
     UnknownApi(i16),
