@@ -54,7 +54,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 19] = [
+    pub const ALL: [(u32, Mutant); 20] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -68,6 +68,7 @@ impl Mutant {
         (17, Mutant::RepeatedAtCurrentOffset),
         (18, Mutant::OldEpochNotFenced),
         (20, Mutant::SequenceNotWrapped),
+        (33, Mutant::StartBeforeCommit),
         (34, Mutant::CrcNotChecked),
         (35, Mutant::CutAtAnyDamage),
         (36, Mutant::NamesNotSynced),

@@ -4,6 +4,8 @@
 //! [`Action`] and performs the next one. It learns leaders from Metadata, sends again after an unknown outcome (the same bytes, so
 //! that a value may be stored twice), and polls from its own positions. What it is told goes into the [`History`].
 
+mod shorten;
+
 use crate::action::{Action, Outcome};
 use crate::batch;
 use crate::check::history::{History, Key};
@@ -73,6 +75,7 @@ enum Doing {
     Delete { life: usize },
     Produce { batches: Vec<Batch>, acks: i16, version: i16 },
     Fetch { keys: Vec<(Key, i64)>, version: i16 },
+    DeleteRecords { key: Key, offset: i64, version: i16 },
     Offsets { key: Key, version: i16, is_end: bool, told: usize },
 }
 
@@ -91,6 +94,8 @@ pub(crate) struct Client {
     /// A topic whose deletion was asked for and not answered.
     deleting: Option<usize>,
     positions: BTreeMap<Key, i64>,
+    /// Partitions that do not have its position any more.
+    to_restart: Vec<Key>,
     /// Final phase: partitions still to be written and to be read to their end.
     to_prove: Option<Vec<Key>>,
     to_read: BTreeMap<Key, i64>,
@@ -117,6 +122,7 @@ impl Client {
             again: VecDeque::new(),
             deleting: None,
             positions: BTreeMap::new(),
+            to_restart: Vec::new(),
             to_prove: None,
             to_read: BTreeMap::new(),
             last_trouble: String::new(),
@@ -166,6 +172,9 @@ impl Client {
         if self.is_stale || self.random.chance(1, 64) {
             return self.ask_metadata();
         }
+        if let Some(action) = self.restart(shared) {
+            return action;
+        }
         if shared.is_final {
             return self.choose_final(shared);
         }
@@ -173,6 +182,9 @@ impl Client {
             shared.lives.doom(life);
             self.deleting = Some(life);
             return self.delete(shared, life);
+        }
+        if let Some(action) = self.shorten(shared) {
+            return action;
         }
         if !self.random.chance(self.workload.busy_percent, 100) {
             return Action::Sleep { us: self.random.between(1_000, self.workload.think_us_max) };
@@ -416,13 +428,18 @@ impl Client {
     }
 
     fn offsets(&mut self, shared: &Shared, key: Key) -> Action {
+        let is_end = self.random.chance(3, 4);
+        self.ask_offsets(shared, key, is_end)
+    }
+
+    fn ask_offsets(&mut self, shared: &Shared, key: Key, is_end: bool) -> Action {
         let broker = self.broker_of(key);
         let version = self.version(1, 10);
-        let is_end = self.random.chance(3, 4);
         let correlation = self.correlation();
         let topic = &shared.plan(key).name;
         let frame = wire::list_offsets(topic, key.partition, if is_end { -1 } else { -2 }, version, correlation);
-        self.doing = Doing::Offsets { key, version, is_end, told: shared.history.latest_told(key) };
+        let told = if is_end { shared.history.latest_told(key) } else { shared.history.earliest_told(key) };
+        self.doing = Doing::Offsets { key, version, is_end, told };
         Action::Ask { broker, frame, note: Note::Other, wait_us: 1_500_000 }
     }
 
@@ -441,6 +458,7 @@ impl Client {
             Doing::Metadata { .. } => self.last_trouble = "no answer to Metadata".into(),
             Doing::Delete { life } => self.last_trouble = format!("no answer to DeleteTopics of life {life}"),
             Doing::Create { topic, .. } => self.last_trouble = format!("no answer to CreateTopics of topic {topic}"),
+            Doing::DeleteRecords { key, .. } => self.last_trouble = format!("no answer to DeleteRecords of {key:?}"),
             Doing::Offsets { key, .. } => self.last_trouble = format!("no answer to ListOffsets of {key:?}"),
             Doing::Nothing => {}
         }
@@ -506,13 +524,11 @@ impl Client {
                 }
                 self.fetched(shared, &keys, answers)
             }
+            Doing::DeleteRecords { key, offset, version } => self.deletion_replied(shared, key, offset, version, frame),
             Doing::Offsets { key, version, is_end, told } => {
                 let answer = wire::list_offsets_answer(frame, version).map_err(|_| malformed("ListOffsets"))?;
                 match answer {
-                    Some((error::NONE, offset, _)) if !is_end && offset != 0 => breach(
-                        "list-offsets",
-                        format!("The earliest offset of a log that was never shortened is 0, but {key:?} said {offset}."),
-                    ),
+                    Some((error::NONE, offset, epoch)) if !is_end => self.started(shared, key, told, epoch, offset),
                     Some((error::NONE, offset, _)) if is_end && offset < 0 => {
                         breach("list-offsets", format!("The latest offset is 0 or more, but {key:?} said {offset}."))
                     }
@@ -623,6 +639,7 @@ impl Client {
                 if answer.error == error::OFFSET_OUT_OF_RANGE {
                     // A deposed leader that does not know it yet may have less; the next one has all that was read.
                     self.last_trouble.push_str(" (out of range)");
+                    self.out_of_range(shared, key);
                 }
                 continue;
             }

@@ -169,7 +169,7 @@ impl Plan {
         let mut raft = if is_duel { duel_raft(&mut dice) } else { swarm_raft(&mut dice) };
         raft.segment_bytes_cap = segment_bytes_cap(seed);
         let timeout_us = raft.tick_ms * 1000 * u64::try_from(raft.election_ticks).expect("small");
-        let shape = Shape {
+        let mut shape = Shape {
             brokers,
             clients,
             raft,
@@ -189,6 +189,7 @@ impl Plan {
         for topic in &mut topics {
             topic.is_mortal = mortality.below(4) < share;
         }
+        shorten(seed, &mut topics, &mut shape);
         topics.insert(0, once(seed, brokers));
         let workload = Workload::of(&mut dice);
         let faults = faults(seed, brokers, clients, heal_at);
@@ -282,9 +283,35 @@ fn topics(dice: &mut Draw, brokers: usize) -> Vec<TopicPlan> {
                 replicas,
                 configs,
                 is_mortal: false,
+                is_shortened: false,
             }
         })
         .collect()
+}
+
+/// Lets some topics lose their front: by clients, by size, or both. Deletion of records names topics, so those that may be replaced are
+/// left out.
+fn shorten(seed: u64, topics: &mut [TopicPlan], shape: &mut Shape) {
+    let mut dice = draw(seed, Stream::Swarm, &[4]);
+    let share = dice.below(4);
+    let interval_ms = dice.log_between(200, 4_000);
+    for topic in topics.iter_mut().filter(|topic| !topic.is_mortal) {
+        if dice.below(4) >= share {
+            continue;
+        }
+        let how = dice.below(3);
+        topic.is_shortened = how != 0;
+        if how != 1 {
+            topic.configs.push(("retention.bytes".to_string(), dice.log_between(512, 16 * 1024).to_string()));
+        }
+    }
+    if topics.iter().any(|topic| topic.is_shortened || topic.has_retention()) {
+        // Whole segments go: there must be many.
+        shape.raft.segment_bytes_cap = shape.raft.segment_bytes_cap.min(dice.log_between(512, 16 * 1024));
+        let settings = &mut shape.settings;
+        settings.push(("log.retention.check.interval.ms".to_string(), interval_ms.to_string()));
+        settings.push(("log.retention.ms".to_string(), "-1".to_string()));
+    }
 }
 
 /// The topic of idempotent producers.
@@ -303,6 +330,7 @@ fn once(seed: u64, brokers: usize) -> TopicPlan {
         replicas,
         configs,
         is_mortal: false,
+        is_shortened: false,
     }
 }
 

@@ -109,6 +109,12 @@ counters! {
     topics,
     /// Topics deleted.
     deleted,
+    /// Segments let go at the front of a log.
+    retention,
+    /// DeleteRecords answered.
+    records_deleted,
+    /// Consumers that were sent to where a log starts.
+    out_of_range,
     /// Graceful stops that came to their end.
     stops,
     /// Leaderships that were to be handed over.

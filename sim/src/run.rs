@@ -14,7 +14,7 @@ use crate::plan::{Fault, FaultKind, Plan};
 use crate::report::{FailureKind, Report};
 use crate::trace::clock;
 use ottla_core::disk::FileName;
-use ottla_core::ids::{ConnectionId, GroupId};
+use ottla_core::ids::{ConnectionId, GroupId, Index};
 use ottla_core::mutant::Mutant;
 use std::collections::BTreeMap;
 
@@ -418,17 +418,21 @@ pub(crate) fn log_difference(disks: &[&SimDisk]) -> Option<String> {
             }
         }
     }
-    let mut logs: BTreeMap<GroupId, (usize, Vec<u8>)> = BTreeMap::new();
+    let mut logs: BTreeMap<GroupId, (usize, (Index, Vec<u8>))> = BTreeMap::new();
     for (node, disk) in disks.iter().enumerate() {
-        let mut mine: BTreeMap<GroupId, Vec<u8>> = BTreeMap::new();
+        let mut mine: BTreeMap<GroupId, (Index, Vec<u8>)> = BTreeMap::new();
         for group in disk.inventory().groups {
             mine.entry(group).or_default();
         }
         for file in disk.files() {
-            if let FileName::Segment { group, .. } = file
+            if let FileName::Segment { group, base_index, .. } = file
                 && let Some((data, _)) = disk.content(file)
             {
-                mine.entry(group).or_default().extend_from_slice(data);
+                let (first, log) = mine.entry(group).or_default();
+                if log.is_empty() {
+                    *first = base_index;
+                }
+                log.extend_from_slice(data);
             }
         }
         for (group, bytes) in mine {
@@ -436,8 +440,12 @@ pub(crate) fn log_difference(disks: &[&SimDisk]) -> Option<String> {
                 None => {
                     logs.insert(group, (node, bytes));
                 }
+                // Each lets whole segments of its own go: the longer one has more at its front.
+                Some((_, theirs)) if theirs.0 < bytes.0 && theirs.1.ends_with(&bytes.1) => {}
+                Some((_, theirs)) if bytes.0 < theirs.0 && bytes.1.ends_with(&theirs.1) => {}
                 Some((other, theirs)) if *theirs != bytes => {
-                    let at = theirs.iter().zip(&bytes).take_while(|(a, b)| a == b).count();
+                    let (theirs, bytes) = (&theirs.1, &bytes.1);
+                    let at = theirs.iter().zip(bytes).take_while(|(a, b)| a == b).count();
                     return Some(format!(
                         "group {group} has {} bytes on broker {other} and {} on broker {node}, equal up to byte {at}",
                         theirs.len(),

@@ -27,6 +27,8 @@ pub(crate) struct GroupSeen {
     pub(crate) high_watermark: Offset,
     /// Offset of the next record.
     pub(crate) log_end: Offset,
+    /// First offset that may be read.
+    pub(crate) log_start: Offset,
     /// Digest of what is known of producers by what is committed; 0 for none.
     pub(crate) producers: u64,
 }
@@ -44,6 +46,7 @@ pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
         last_index: view.last_index,
         high_watermark: view.high_watermark,
         log_end: view.log_end,
+        log_start: view.log_start,
         producers: broker.producers(view.group).map_or(0, digest),
     }));
 }

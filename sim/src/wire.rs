@@ -8,6 +8,7 @@ use ottla_core::ids::TopicId;
 use ottla_core::protocol::messages::create_topics::CreateTopicsRequest;
 use ottla_core::protocol::messages::create_topics::CreateTopicsResponse;
 use ottla_core::protocol::messages::create_topics::request::{Configs, Topics};
+use ottla_core::protocol::messages::delete_records::{self, DeleteRecordsRequest, DeleteRecordsResponse};
 use ottla_core::protocol::messages::delete_topics::{self, DeleteTopicsRequest, DeleteTopicsResponse};
 use ottla_core::protocol::messages::fetch::{self, FetchRequest, FetchResponse};
 use ottla_core::protocol::messages::list_offsets::{self, ListOffsetsRequest, ListOffsetsResponse};
@@ -158,6 +159,19 @@ pub(crate) fn list_offsets(topic: &str, partition: i32, timestamp: i64, version:
         ..Default::default()
     };
     frame(&request, version, correlation)
+}
+
+/// Deletes all records before `offset`.
+pub(crate) fn delete_records(topic: &str, partition: i32, offset: i64, version: i16, correlation: i32) -> Bytes {
+    let partitions = vec![delete_records::request::Partitions { partition_index: partition, offset }];
+    let topics = vec![delete_records::request::Topics { name: Text::from(topic), partitions }];
+    frame(&DeleteRecordsRequest { topics, timeout_ms: 1_000 }, version, correlation)
+}
+
+/// Error and log start of the only partition asked.
+pub(crate) fn delete_records_answer(frame: Bytes, version: i16) -> Result<Option<(i16, i64)>, DecodeError> {
+    let (_, response) = decode_response::<DeleteRecordsResponse>(frame, version)?;
+    Ok(response.topics.first().and_then(|t| t.partitions.first()).map(|p| (p.error_code, p.low_watermark)))
 }
 
 /// Error, offset and leader epoch (-1 before version 4) of the only partition asked.

@@ -18,6 +18,15 @@ pub(crate) struct TopicPlan {
     pub(crate) configs: Vec<(String, String)>,
     /// Whether it is deleted and created again now and then. Clients name it by id only: a name would reach whichever life is there.
     pub(crate) is_mortal: bool,
+    /// Whether clients delete its records now and then.
+    pub(crate) is_shortened: bool,
+}
+
+impl TopicPlan {
+    /// Whether retention may delete its records.
+    pub(crate) fn has_retention(&self) -> bool {
+        self.configs.iter().any(|(name, _)| name == "retention.bytes")
+    }
 }
 
 /// The mix of requests.

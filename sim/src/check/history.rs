@@ -3,8 +3,9 @@
 //! Anomalies, named like Jepsen's where they match: `lost-write`, `duplicate`, `inconsistent-offsets`, `nonmonotonic-poll`, `poll-skip`,
 //! `realtime-order` (an acknowledged record comes before every record sent later), `ghost-read` (a value nobody sent, or sent elsewhere).
 //! Values are unique; a value may stand at as many offsets as it was sent. Only acks=all acknowledgements and reads bind an offset:
-//! what acks=1 acknowledged may be lost by definition. A topic is never shortened, so offsets read are dense from 0; one that is deleted
-//! and created again is another one.
+//! what acks=1 acknowledged may be lost by definition. Offsets read are dense from where the log starts; it starts later only where a client
+//! or retention may have said so (`early-start`), and never earlier again (`start-went-back`). A topic that is deleted and created again is
+//! another one.
 //!
 //! Source: jepsen.tests.kafka for the anomalies and when they are allowed.
 
@@ -41,6 +42,12 @@ struct PartitionHistory {
     read_end: i64,
     /// Latest offsets told by ListOffsets, with the epoch of the leader that told them.
     latest: Vec<(i32, i64)>,
+    /// The same for earliest ones.
+    earliest: Vec<(i32, i64)>,
+    /// A log may start anywhere up to here: the highest offset that a client wanted all before gone of.
+    start_max: i64,
+    /// The highest start that was told.
+    start_told: i64,
 }
 
 /// The history of all clients of a run.
@@ -176,6 +183,47 @@ impl History {
         Ok(())
     }
 
+    /// A client asks for everything before `offset` to be deleted; retention may do so at any time up to the end (`i64::MAX`).
+    pub(crate) fn deleting(&mut self, key: Key, offset: i64) {
+        let partition = self.partitions.entry(key).or_default();
+        partition.start_max = partition.start_max.max(offset);
+    }
+
+    /// How many earliest offsets were told so far: to be handed to [`History::earliest`] with the next one.
+    pub(crate) fn earliest_told(&self, key: Key) -> usize {
+        self.partitions.get(&key).map_or(0, |p| p.earliest.len())
+    }
+
+    /// ListOffsets told the earliest offset, as the leader of `epoch` (-1: not told). Of what was told before it was asked (`before`) nothing
+    /// of the same or an earlier leader may be beyond: what was deleted would be back.
+    pub(crate) fn earliest(&mut self, key: Key, epoch: i32, offset: i64, before: usize) -> Result<(), Breach> {
+        let partition = self.partitions.entry(key).or_default();
+        if offset < 0 || offset > partition.start_max {
+            return breach(
+                "early-start",
+                format!(
+                    "A log is shortened only as far as somebody asked, but {key:?} starts at {offset} and the most that was asked is {}.",
+                    partition.start_max
+                ),
+            );
+        }
+        partition.start_told = partition.start_told.max(offset);
+        if epoch < 0 {
+            return Ok(());
+        }
+        if let Some((other, beyond)) = partition.earliest[..before].iter().find(|(e, o)| *e <= epoch && *o > offset) {
+            return breach(
+                "start-went-back",
+                format!(
+                    "A log never starts earlier again, but {key:?} was told to start at {beyond} in epoch {other} and then at {offset} in \
+                     epoch {epoch}."
+                ),
+            );
+        }
+        partition.earliest.push((epoch, offset));
+        Ok(())
+    }
+
     fn bind(&mut self, key: Key, offset: i64, value: u64, how: &str) -> Result<(), Breach> {
         let known = *self.partitions.entry(key).or_default().by_offset.entry(offset).or_insert(value);
         if known != value {
@@ -198,6 +246,9 @@ impl History {
     pub(crate) fn finish(&self, lives: &Lives) -> Result<(), Breach> {
         for (value, sent) in &self.sent {
             let Some(offset) = sent.acked else { continue };
+            if self.partitions.get(&sent.key).is_some_and(|partition| offset < partition.start_told) {
+                continue;
+            }
             if !sent.read_at.contains(&offset) && !lives.is_gone(sent.key.life) {
                 return breach(
                     "lost-write",
@@ -277,6 +328,17 @@ mod tests {
         h.latest(KEY, 2, 5, 1).expect("an earlier leader may be late");
         h.latest(KEY, 4, 6, 0).expect("it was asked before");
         assert_eq!(check_of(h.latest(KEY, 4, 6, 3)), "offset-went-back");
+
+        let (mut h, v) = history(2);
+        h.acked(v[0], 0).expect("true");
+        assert_eq!(check_of(h.earliest(KEY, 3, 1, 0)), "early-start");
+        h.deleting(KEY, 1);
+        h.earliest(KEY, 3, 1, 0).expect("as asked");
+        h.earliest(KEY, 2, 0, 1).expect("an earlier leader may be late");
+        assert_eq!(check_of(h.earliest(KEY, 4, 0, 1)), "start-went-back");
+        assert_eq!(h.finish(&lives()), Ok(()), "what was deleted need not be read");
+        h.acked(v[1], 1).expect("true");
+        assert_eq!(check_of(h.finish(&lives())), "lost-write");
 
         let (mut h, v) = history(1);
         h.acked(v[0], 5).expect("true");

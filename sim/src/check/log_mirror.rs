@@ -45,6 +45,10 @@ struct SegmentSeen {
 #[derive(Debug, Default)]
 pub(crate) struct GroupMirror {
     segments: BTreeMap<u64, SegmentSeen>,
+    /// What is before was let go, and counts as held.
+    start: Index,
+    /// First offset of the first segment that is kept.
+    start_offset: Offset,
 }
 
 impl GroupMirror {
@@ -69,8 +73,21 @@ impl GroupMirror {
         Some((*entry, segment.durable >= entry.end))
     }
 
-    /// Whether all entries up to `index` are there and durable.
+    /// Whether an entry was let go, with all before it.
+    pub(crate) fn is_gone(&self, index: Index) -> bool {
+        index < self.start
+    }
+
+    /// Whether a record was let go, with its whole segment.
+    pub(crate) fn is_offset_gone(&self, offset: Offset) -> bool {
+        offset < self.start_offset
+    }
+
+    /// Whether all entries up to `index` are there and durable, those aside that were let go.
     pub(crate) fn is_durable_through(&self, index: Index) -> bool {
+        if self.is_gone(index) {
+            return true;
+        }
         let Some((entry, is_durable)) = self.entry(index) else { return index.0 <= 1 };
         is_durable
             && entry.end > 0
@@ -138,6 +155,20 @@ impl NodeMirror {
     /// A folder was made.
     pub(crate) fn make(&mut self, group: GroupId) {
         self.groups.entry(group).or_default();
+    }
+
+    /// The meta log durably says that the log of a group starts here: what lies before does not count any more, wherever a crash left it.
+    /// Says how many segments went.
+    pub(crate) fn started(&mut self, group: GroupId, start: Index) -> u64 {
+        let Some(mirror) = self.groups.get_mut(&group) else { return 0 };
+        mirror.start = mirror.start.max(start);
+        let kept = mirror.segments.split_off(&mirror.start.0);
+        let gone = count(mirror.segments.len());
+        mirror.segments = kept;
+        if let Some(FileName::Segment { base_offset, .. }) = mirror.segments.values().next().map(|segment| segment.file) {
+            mirror.start_offset = mirror.start_offset.max(base_offset);
+        }
+        gone
     }
 
     /// A folder is gone.

@@ -1,10 +1,10 @@
 //! What one broker durably promised, read off its meta log: term, vote and voters of each group.
 //!
 //! The format is the one drawn in `core/src/log/meta_log.rs`: a 32-byte header with a salt, then frames of length, CRC, sequence, durable
-//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed) and 5 (cut) matter here.
+//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed), 5 (cut) and 7 (start) matter here.
 
 use crate::batch::crc32c;
-use ottla_core::ids::{BrokerId, GroupId, Index, Term};
+use ottla_core::ids::{BrokerId, GroupId, Index, Offset, Term};
 use ottla_core::random::keyed;
 use std::collections::BTreeMap;
 
@@ -19,6 +19,10 @@ pub(crate) struct Promised {
     pub(crate) voters: Vec<BrokerId>,
     /// Entries up to here were durable when it said so last: damage there is no torn tail.
     pub(crate) mark: Index,
+    /// Index of the first entry that is kept; 0 if the log never lost its front.
+    pub(crate) start: Index,
+    /// First offset that may be read.
+    pub(crate) start_offset: Offset,
 }
 
 /// How far a file was read.
@@ -36,6 +40,8 @@ pub(crate) struct MetaMirror {
     /// Files whose checkpoint is durable as a whole: no other counts.
     parsed: BTreeMap<u32, Parsed>,
     groups: BTreeMap<GroupId, Promised>,
+    /// Groups of which a start was found since it was last asked.
+    started: Vec<GroupId>,
 }
 
 const HEADER: usize = 32;
@@ -45,6 +51,12 @@ impl MetaMirror {
     /// What is durable of a group.
     pub(crate) fn group(&self, group: GroupId) -> Option<&Promised> {
         self.groups.get(&group)
+    }
+
+    /// Groups of which a start became durable since the last call, with it.
+    pub(crate) fn take_started(&mut self) -> Vec<(GroupId, Index)> {
+        let groups = std::mem::take(&mut self.started);
+        groups.into_iter().filter_map(|group| Some((group, self.groups.get(&group)?.start))).collect()
     }
 
     /// All groups.
@@ -108,6 +120,15 @@ impl MetaMirror {
                 let promised = self.groups.entry(group).or_default();
                 promised.mark = promised.mark.min(before);
             }
+            7 => {
+                let offset = i64::from_le_bytes(record.get(9..17)?.try_into().ok()?);
+                let (index, commit) = (Index(long(17)?), Index(long(49)?));
+                let promised = self.groups.entry(group).or_default();
+                promised.start = promised.start.max(index);
+                promised.start_offset = promised.start_offset.max(Offset(offset));
+                promised.mark = promised.mark.max(commit);
+                self.started.push(group);
+            }
             _ => {}
         }
         Some(())
@@ -134,9 +155,9 @@ pub(crate) mod tests {
 
     /// A mirror that knows the voters of one group.
     pub(crate) fn with_voters(group: u64, voters: &[i32]) -> MetaMirror {
-        let promised =
-            Promised { term: Term(1), vote: None, voters: voters.iter().map(|v| BrokerId(*v)).collect(), mark: Index(0) };
-        MetaMirror { parsed: BTreeMap::new(), groups: BTreeMap::from([(GroupId(group), promised)]) }
+        let voters = voters.iter().map(|v| BrokerId(*v)).collect();
+        let promised = Promised { term: Term(1), voters, ..Promised::default() };
+        MetaMirror { groups: BTreeMap::from([(GroupId(group), promised)]), ..MetaMirror::default() }
     }
 
     fn frame(salt: u64, sequence: u64, record: &[u8]) -> Vec<u8> {
@@ -176,6 +197,26 @@ pub(crate) mod tests {
         mirror.synced(0, &data);
         assert_eq!(mirror.group(GroupId(3)).map(|p| p.term), Some(Term(6)));
     }
+    #[test]
+    fn a_start_never_goes_back() {
+        let start = |offset: i64, index: u64| {
+            let mut record = vec![7];
+            record.extend(3_u64.to_le_bytes());
+            record.extend(offset.to_le_bytes());
+            record.extend(index.to_le_bytes());
+            record.extend([0; 24]);
+            record.extend(9_u64.to_le_bytes());
+            record
+        };
+        let mut data = vec![0_u8; HEADER];
+        data.extend(frame(0, 0, &start(5, 4)));
+        data.extend(frame(0, 1, &start(4, 3)));
+        let mut mirror = MetaMirror::default();
+        mirror.synced(0, &data);
+        let seen = mirror.group(GroupId(3)).map(|p| (p.start, p.start_offset, p.mark));
+        assert_eq!(seen, Some((Index(4), Offset(5), Index(9))));
+    }
+
     #[test]
     fn a_part_of_a_checkpoint_promised_nothing() {
         let mut data = vec![0_u8; HEADER];

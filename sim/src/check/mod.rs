@@ -8,4 +8,5 @@ pub(crate) mod meta_mirror;
 pub(crate) mod once;
 pub(crate) mod promises;
 pub(crate) mod sequences;
+pub(crate) mod starts;
 pub(crate) mod watch;

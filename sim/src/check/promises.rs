@@ -5,6 +5,7 @@
 //!
 //! These find an early promise at the moment it is made, long before a crash would turn it into a loss.
 
+use super::log_mirror::EntrySeen;
 use super::watch::{Breach, Watch, breach};
 use crate::disk::SimDisk;
 use crate::wire;
@@ -84,11 +85,12 @@ fn durable_holders(watch: &Watch, disks: &[&SimDisk], label: &str, offset: Offse
     for (node, disk) in disks.iter().enumerate() {
         let holds = watch.mirror(node).groups().any(|group: GroupId| {
             disk.label(group) == Some(label)
-                && watch
-                    .mirror(node)
-                    .group(group)
-                    .and_then(|log| log.entry_of_offset(offset))
-                    .is_some_and(|(_, entry, durable)| durable && entry.crc == crc && entry.base_offset == offset)
+                && watch.mirror(node).group(group).is_some_and(|log| {
+                    let held = log.entry_of_offset(offset);
+                    let is_held =
+                        |(_, entry, durable): (_, EntrySeen, bool)| durable && entry.crc == crc && entry.base_offset == offset;
+                    log.is_offset_gone(offset) || held.is_some_and(is_held)
+                })
         });
         if holds {
             holders.push(node);

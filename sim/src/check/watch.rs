@@ -37,12 +37,12 @@ pub(crate) fn breach<T>(check: &'static str, what: String) -> Result<T, Breach> 
 
 /// What all brokers together must agree on, for one group.
 #[derive(Debug, Default)]
-struct GroupTruth {
+pub(super) struct GroupTruth {
     leaders: BTreeMap<Term, usize>,
     /// By (index, term): crc, base offset and term of the entry before.
     entries: BTreeMap<(Index, Term), (u32, Offset, Term)>,
     /// Committed entries from index 2 on, with the term in which a broker first said so.
-    committed: Vec<(EntrySeen, Term)>,
+    pub(super) committed: Vec<(EntrySeen, Term)>,
     /// Hash of all entries up to a commit index, as first said.
     chains: BTreeMap<Index, (u64, usize)>,
     /// Digest of what is known of producers at a commit index, as first said.
@@ -56,6 +56,7 @@ struct Said {
     term: Term,
     commit: Index,
     high_watermark: Offset,
+    log_start: Offset,
     is_leader: bool,
     /// The highest index it called durable in this life.
     persisted_max: Index,
@@ -64,19 +65,19 @@ struct Said {
 }
 
 #[derive(Debug, Default)]
-struct WatchedNode {
-    mirror: NodeMirror,
-    meta: MetaMirror,
+pub(super) struct WatchedNode {
+    pub(super) mirror: NodeMirror,
+    pub(super) meta: MetaMirror,
     said: BTreeMap<GroupId, Said>,
 }
 
 /// The watch over all brokers.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    nodes: Vec<WatchedNode>,
-    truth: BTreeMap<GroupId, GroupTruth>,
+    pub(super) nodes: Vec<WatchedNode>,
+    pub(super) truth: BTreeMap<GroupId, GroupTruth>,
     /// Groups that some broker was told to remove: their topic is deleted, what is durable of them no longer binds.
-    removed: BTreeSet<GroupId>,
+    pub(super) removed: BTreeSet<GroupId>,
     /// Vacuity counters of this watch.
     pub(crate) counters: Counters,
 }
@@ -133,16 +134,22 @@ impl Watch {
         }
         for (group, promised) in before.groups() {
             let after = watched.meta.group(group);
-            let is_kept = after.is_none_or(|a| (a.term, a.vote.is_some()) >= (promised.term, promised.vote.is_some()));
+            let is_kept = after.is_none_or(|a| {
+                (a.term, a.vote.is_some()) >= (promised.term, promised.vote.is_some())
+                    && (a.start, a.start_offset) >= (promised.start, promised.start_offset)
+            });
             if !is_kept {
                 return breach(
                     "I5",
                     format!(
-                        "A durable term and vote are never forgotten, but broker {node} had {promised:?} in group {group} and starts with \
+                        "A durable term, vote and log start are never forgotten, but broker {node} had {promised:?} in group {group} and starts with \
                          {after:?}."
                     ),
                 );
             }
+        }
+        for (group, start) in watched.meta.take_started() {
+            watched.mirror.started(group, start);
         }
         for (group, first, last) in found {
             self.entries_durable(node, group, first, last)?;
@@ -171,6 +178,9 @@ impl Watch {
         if let FileName::Meta(number) = file {
             let durable = usize::try_from(end).map_or(data, |end| &data[..end.min(data.len())]);
             self.nodes[node].meta.synced(number, durable);
+            for (group, start) in self.nodes[node].meta.take_started() {
+                self.started(node, group, start)?;
+            }
         }
         match self.nodes[node].mirror.synced(file, end) {
             Some((group, first, last)) => self.entries_durable(node, group, first, last),
@@ -296,6 +306,9 @@ impl Watch {
     fn has_quorum(&self, group: GroupId, index: Index, entry: &EntrySeen) -> bool {
         let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| &p.voters) else { return true };
         let holds = |broker: &WatchedNode| {
+            if broker.mirror.group(group).is_some_and(|log| log.is_gone(index)) {
+                return true;
+            }
             let log = broker.mirror.group(group).filter(|log| log.is_durable_through(index));
             log.and_then(|log| log.entry(index)).is_some_and(|(held, _)| same(&held, entry))
         };
@@ -312,6 +325,7 @@ impl Watch {
                 term: view.term,
                 commit: view.commit,
                 high_watermark: view.high_watermark,
+                log_start: view.log_start,
                 is_leader: view.is_leader,
                 persisted_max: view.persisted.max(before.persisted_max),
                 unproved: before.unproved.filter(|term| view.is_leader && *term == view.term),
@@ -319,7 +333,7 @@ impl Watch {
             if now.term == before.term
                 && now.commit == before.commit
                 && now.is_leader == before.is_leader
-                && now.high_watermark == before.high_watermark
+                && (now.high_watermark, now.log_start) == (before.high_watermark, before.log_start)
                 && now.persisted_max == before.persisted_max
                 && now.unproved.is_none()
             {
@@ -331,6 +345,19 @@ impl Watch {
                     format!(
                         "Term and commit never go back, but broker {node} went from term {} commit {} to term {} commit {} in group {}.",
                         before.term, before.commit, now.term, now.commit, view.group
+                    ),
+                );
+            }
+            if now.log_start > before.log_start {
+                self.start_shown(node, view)?;
+            }
+            if now.log_start < before.log_start || now.log_start > now.high_watermark {
+                return breach(
+                    "I8",
+                    format!(
+                        "A log start never goes back and never passes the high watermark, but broker {node} went from {} to {} in group {} \
+                         whose high watermark is {}.",
+                        before.log_start, now.log_start, view.group, now.high_watermark
                     ),
                 );
             }
@@ -395,6 +422,9 @@ impl Watch {
         let log = self.nodes[node].mirror.group(view.group);
         for (n, (known, in_term)) in truth.committed.iter().enumerate().take(bound) {
             let index = Index(u64::try_from(n).expect("small") + 2);
+            if log.is_some_and(|l| l.is_gone(index)) {
+                continue;
+            }
             let here = log.and_then(|l| l.entry(index)).map(|(e, _)| e).filter(|_| index <= view.last_index);
             if !here.is_some_and(|e| same(&e, known)) {
                 return breach(
@@ -510,11 +540,11 @@ impl Watch {
     }
 }
 
-fn slot(index: Index) -> usize {
+pub(super) fn slot(index: Index) -> usize {
     usize::try_from(index.0.saturating_sub(2)).expect("small")
 }
 
-fn same(a: &EntrySeen, b: &EntrySeen) -> bool {
+pub(super) fn same(a: &EntrySeen, b: &EntrySeen) -> bool {
     (a.term, a.crc, a.base_offset, a.offset_end) == (b.term, b.crc, b.base_offset, b.offset_end)
 }
 
@@ -534,6 +564,7 @@ mod tests {
             last_index: Index(commit.max(1)),
             high_watermark: Offset(0),
             log_end: Offset(end),
+            log_start: Offset(0),
             producers: 0,
         }
     }
