@@ -9,8 +9,8 @@
 //! <data folder>/meta/                 see `disk`
 //! ```
 
+use crate::configuration::parse_pairs;
 use crate::disk::{META, sync_folder};
-use crate::properties::parse_pairs;
 use ottla_core::ids::BrokerId;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};

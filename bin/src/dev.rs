@@ -4,8 +4,8 @@
 //! kills is reported with the command that brings it back, and left alone: trying that out is what this is for. When `ottla dev`
 //! ends, however it ends, the brokers it started stop.
 
+use crate::configuration::{belongs_to_kafka, parse_pairs};
 use crate::probe::controller_of;
-use crate::properties::parse_pairs;
 use clap::Args;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
@@ -185,6 +185,10 @@ impl Running {
         let mut command = Command::new(std::env::current_exe().map_err(failed)?);
         command.arg("serve").arg("--config").arg(&config).arg("--stop-with-parent");
         command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
+        // The brokers differ by their files; a variable would count over all of these at once.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(belongs_to_kafka)) {
+            command.env_remove(name);
+        }
         // Out of the terminal's foreground group: Ctrl-C reaches `ottla dev` alone, which stops its brokers in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(failed)?;

@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod configuration;
 mod data_folder;
 mod dev;
 mod disk;
@@ -10,7 +11,6 @@ mod host;
 mod host_tests;
 mod logs;
 mod probe;
-mod properties;
 #[cfg(test)]
 mod scratch;
 mod serve;
@@ -33,7 +33,7 @@ struct Ottla {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run one broker with a configuration file.
+    /// Run one broker, configured by a file, the environment and the command line.
     Serve(serve::Serve),
     /// Run a cluster on this machine to try things out.
     Dev(dev::Dev),

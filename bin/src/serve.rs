@@ -1,16 +1,16 @@
-//! `ottla serve --config FILE`: one broker, from its files to a loop that runs until it is told to stop.
+//! `ottla serve`: one broker, from its files to a loop that runs until it is told to stop.
 //!
 //! Composition only: reads the configuration, opens the data folder, lets the core recover, binds the ports and runs the node. What is
 //! wrong before the first request is one plain sentence on stderr and exit code 1; so is a halt. `kill -9` is a supported stop.
 
+use crate::configuration::{Finding, NodeConfiguration, Sources, Thoroughness, id_text};
 use crate::data_folder::DataFolder;
 use crate::disk::{FileDisk, Layout, read_exact, settle};
 use crate::host::TokioHost;
 use crate::logs;
-use crate::properties::{Properties, id_text};
 use bytes::Bytes;
 use clap::Args;
-use ottla_core::config::{BrokerSettings, broker_setting, nearest_broker_setting};
+use ottla_core::config::BrokerSettings;
 use ottla_core::disk::FileName;
 use ottla_core::input::Input;
 use ottla_core::mutant::Mutant;
@@ -28,12 +28,26 @@ use tokio::task::LocalSet;
 /// What a broker leaves of the process's file handles to clients.
 const HANDLES_FOR_CLIENTS: usize = 2;
 
+const EXAMPLES: &str = "\
+Where a setting stands in several places, --set counts over the environment, the environment over the file, the file over the default.
+The environment is that of Kafka's container images: KAFKA_LOG_DIRS is log.dirs. A data folder needs no format step.
+
+Examples:
+  ottla serve --config server.properties
+  ottla serve --config server.toml --set log.retention.ms=86400000
+  KAFKA_NODE_ID=1 KAFKA_LOG_DIRS=/var/lib/ottla ottla serve
+  ottla config check server.properties";
+
 /// Runs a broker.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Serve {
-    /// Kafka `.properties` file of the broker.
+    /// The broker's settings: Kafka's `.properties`, or TOML if the name ends in `.toml`.
     #[arg(long, value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
+    /// One setting; may come more than once, the last of one name counts.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::key_and_value)]
+    set: Vec<(String, String)>,
     /// Show what happens to every connection as well.
     #[arg(long)]
     verbose: bool,
@@ -60,28 +74,26 @@ impl Serve {
     }
 
     fn serve(&self, log: &Logger) -> Result<(), String> {
-        let shown = self.config.display();
-        let text = std::fs::read_to_string(&self.config).map_err(|error| format!("{shown} can't be read: {error}."))?;
-        let properties = Properties::parse(&text).and_then(|properties| check_settings(properties, log));
-        let properties = properties.map_err(|reason| format!("{shown}: {reason}"))?;
+        let node = self.configuration(log)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("The runtime can't be started: {error}."))?;
-        LocalSet::new().block_on(&runtime, run(properties, log.clone(), self.stop_with_parent))
+        LocalSet::new().block_on(&runtime, run(node, log.clone(), self.stop_with_parent))
     }
-}
 
-/// Drops settings nobody knows, with a warning, and refuses values that make no sense.
-fn check_settings(mut properties: Properties, log: &Logger) -> Result<Properties, String> {
-    properties.settings.retain(|(name, _)| {
-        let is_known = broker_setting(name).is_some();
-        if !is_known {
-            let hint = nearest_broker_setting(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            warn!(log, "setting {} is unknown and ignored{}", name, hint);
+    /// What this broker is told. What is ignored gets a warning, what is wrong is told all at once.
+    fn configuration(&self, log: &Logger) -> Result<NodeConfiguration, String> {
+        let layers = Sources::of_process(self.config.clone(), self.set.clone()).read()?;
+        let judgement = layers.judge(Thoroughness::Counting);
+        for remark in &judgement.remarks {
+            warn!(log, "{}", remark);
         }
-        is_known
-    });
-    BrokerSettings::parse(&properties.settings).map_err(|reason| format!("{reason}."))?;
-    Ok(properties)
+        let Some(node) = judgement.node else {
+            let faults: Vec<String> = judgement.faults.iter().map(Finding::to_string).collect();
+            return Err(faults.join("\n"));
+        };
+        BrokerSettings::parse(&node.for_core()).map_err(|reason| format!("{reason}."))?;
+        Ok(node)
+    }
 }
 
 /// A broken invariant stops the broker, on whatever thread or task it shows: a broker with a part missing would only look alive.
@@ -93,49 +105,49 @@ fn stop_on_panic() {
     }));
 }
 
-async fn run(properties: Properties, log: Logger, stop_with_parent: bool) -> Result<(), String> {
+async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Result<(), String> {
     let boot = entropy().map_err(|error| format!("No randomness from the system: {error}."))?;
     let folder = DataFolder::open(
-        &properties.data,
-        properties.broker,
-        properties.cluster_id.as_deref(),
-        &properties.fresh_cluster_id(boot[0]),
+        &node.data,
+        node.broker,
+        node.cluster_id.as_deref(),
+        &node.fresh_cluster_id(boot[0]),
         &id_text([boot[1], boot[2]]),
     )?;
     let host = TokioHost::new();
     let (inbox, receiver) = Inbox::new();
     // Ports before recovery: a broker that can't be reached should say so before it reads for long.
-    let clients = bind(&host, "listeners", &properties.clients.to_bind()).await?;
-    let peers = match &properties.peers {
+    let clients = bind(&host, "listeners", &node.clients.to_bind()).await?;
+    let peers = match &node.peers {
         Some(address) => Some(bind(&host, "listeners", &address.to_bind()).await?),
         None => None,
     };
-    let config = broker_config(&properties, folder.cluster_id(), boot[3]);
+    let config = broker_config(&node, folder.cluster_id(), boot[3]);
     let (layout, broker) = recover(&host, config, &folder)?;
     let handles = handles_max();
     let disk =
         FileDisk::start(layout, inbox.clone(), handles / 4).map_err(|error| format!("No threads for the disk: {error}."))?;
     let book = PeerBook {
         cluster_id: folder.cluster_id().to_string(),
-        broker: properties.broker,
+        broker: node.broker,
         boot: boot[0],
-        peers: properties
+        peers: node
             .voters
             .iter()
-            .filter(|(id, _)| *id != properties.broker)
+            .filter(|(id, _)| *id != node.broker)
             .filter_map(|(id, address)| Some((*id, address.as_ref()?.to_string())))
             .collect(),
     };
     stop_on_signals(&inbox, stop_with_parent)?;
     let settings = NodeSettings { clients, peers, book, connections_max: handles / HANDLES_FOR_CLIENTS, log: log.clone() };
-    let node = Node::start(host, broker, disk, (inbox, receiver), settings);
-    announce(&properties, folder.cluster_id());
-    match node.run().await {
+    let running = Node::start(host, broker, disk, (inbox, receiver), settings);
+    announce(&node, folder.cluster_id());
+    match running.run().await {
         Ended::Stopped => {
             info!(log, "stopped");
             Ok(())
         }
-        Ended::Halted(fatal) => Err(format!("Broker {} stops: {fatal}.", properties.broker.0)),
+        Ended::Halted(fatal) => Err(format!("Broker {} stops: {fatal}.", node.broker.0)),
     }
 }
 
@@ -143,17 +155,17 @@ async fn bind(host: &TokioHost, setting: &str, address: &str) -> Result<tokio::n
     host.listen(address).await.map_err(|error| format!("{setting}: {address} can't be listened on: {error}."))
 }
 
-fn broker_config(properties: &Properties, cluster_id: &str, seed: u64) -> BrokerConfig {
+fn broker_config(node: &NodeConfiguration, cluster_id: &str, seed: u64) -> BrokerConfig {
     BrokerConfig {
         cluster_id: cluster_id.to_string(),
-        broker: properties.broker,
-        voters: properties.voters.iter().map(|(id, _)| *id).collect(),
-        advertised_host: properties.advertised.host.clone(),
-        advertised_port: properties.advertised.port,
-        rack: properties.rack.clone(),
+        broker: node.broker,
+        voters: node.voters.iter().map(|(id, _)| *id).collect(),
+        advertised_host: node.advertised.host.clone(),
+        advertised_port: node.advertised.port,
+        rack: node.rack.clone(),
         seed,
         raft: ottla_core::broker::RaftSettings::default(),
-        settings: properties.for_core(),
+        settings: node.for_core(),
         mutant: Mutant::default(),
     }
 }
@@ -218,10 +230,9 @@ fn stop_on_signals(inbox: &Inbox, with_parent: bool) -> Result<(), String> {
 }
 
 /// The line that scripts wait for.
-fn announce(properties: &Properties, cluster_id: &str) {
-    let peers = properties.peers.as_ref().map_or_else(String::new, |address| format!(", brokers {}", address.to_bind()));
-    let line =
-        format!("Broker {} is ready: clients {}{peers}, cluster {cluster_id}", properties.broker.0, properties.clients.to_bind());
+fn announce(node: &NodeConfiguration, cluster_id: &str) {
+    let peers = node.peers.as_ref().map_or_else(String::new, |address| format!(", brokers {}", address.to_bind()));
+    let line = format!("Broker {} is ready: clients {}{peers}, cluster {cluster_id}", node.broker.0, node.clients.to_bind());
     let mut out = std::io::stdout();
     // Nobody may be listening any more: that is no reason to stop.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

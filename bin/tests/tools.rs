@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 const OTTLA: &str = env!("CARGO_BIN_EXE_ottla");
 
+/// What Kafka's distribution has as `config/server.properties`, in our words.
+const SERVER_PROPERTIES: &str = include_str!("fixtures/server.properties");
+
 /// One broker with its data, gone when the test ends.
 struct Broker {
     process: Child,
@@ -17,36 +20,43 @@ struct Broker {
 
 impl Broker {
     fn start(name: &str) -> Broker {
-        let folder = std::env::temp_dir().join(format!("ottla-tools-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
         // Both are free at this moment; a stranger who takes one before the broker does makes the test fail, not lie.
         let (clients, peers) = (free_port(), free_port());
-        let config = folder.join("broker.properties");
         let properties = format!(
             "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{peers}\n\
-             controller.quorum.voters=1@127.0.0.1:{peers}\nlog.dirs={}\n",
-            folder.join("data").display()
+             controller.quorum.voters=1@127.0.0.1:{peers}\n"
         );
-        std::fs::write(&config, properties).expect("the temporary folder is writable");
+        Broker::start_with(name, clients, ("broker.properties", &properties), &[])
+    }
+
+    /// A broker with this file and these variables, whose clients come to this port.
+    fn start_with(name: &str, port: u16, (file, text): (&str, &str), environment: &[(&str, &str)]) -> Broker {
+        let folder = folder(name);
+        let config = folder.join(file);
+        std::fs::write(&config, text).expect("the temporary folder is writable");
         let log = std::fs::File::create(folder.join("broker.log")).expect("the temporary folder is writable");
-        let process = Command::new(OTTLA)
+        let process = ottla()
             .args(["serve", "--config"])
             .arg(&config)
+            .env("KAFKA_LOG_DIRS", folder.join("data"))
+            .envs(environment.iter().copied())
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
             .expect("the program was built for this test");
-        let broker = Broker { process, folder, address: format!("127.0.0.1:{clients}") };
+        let mut broker = Broker { process, folder, address: format!("127.0.0.1:{port}") };
         let start = Instant::now();
         while !broker.tool(&["cluster", "status", "--patience-ms", "1000"]).status.success() {
-            assert!(start.elapsed() < Duration::from_secs(20), "the broker did not start: see {}", broker.folder.display());
+            let is_alive = broker.process.try_wait().expect("it is our child").is_none();
+            let is_early = start.elapsed() < Duration::from_secs(20);
+            assert!(is_alive && is_early, "the broker did not start: see {}", broker.folder.display());
             std::thread::sleep(Duration::from_millis(50));
         }
         broker
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(OTTLA);
+        let mut command = ottla();
         command.args(arguments).args(["--bootstrap", &self.address]).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -86,6 +96,30 @@ impl Drop for Broker {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
+}
+
+/// The program, without settings from the environment of whoever runs the tests.
+fn ottla() -> Command {
+    let mut command = Command::new(OTTLA);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KAFKA_") || name == "CLUSTER_ID")
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A folder of this name for this run.
+fn folder(name: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("ottla-tools-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+    folder
+}
+
+/// Exit code, standard output and standard error.
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let output = command.stdin(Stdio::null()).output().expect("the program was built for this test");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("tools print UTF-8");
+    (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 fn free_port() -> u16 {
@@ -167,4 +201,83 @@ fn a_typed_line_arrives_before_the_next_is_typed() {
     assert!(producer.wait().expect("the producer ends").success());
     consumer.kill().expect("it still runs");
     let _ = consumer.wait();
+}
+
+/// A file as Kafka's users have it starts a node without a format step; what its container's environment says counts over it.
+#[test]
+fn a_server_properties_starts_one_node_and_the_environment_counts_over_it() {
+    let (clients, peers) = (free_port(), free_port());
+    let listeners = format!("PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{peers}");
+    let (advertised, controller) = (format!("PLAINTEXT://127.0.0.1:{clients}"), format!("127.0.0.1:{peers}"));
+    let environment = [
+        ("KAFKA_LISTENERS", listeners.as_str()),
+        ("KAFKA_ADVERTISED_LISTENERS", &advertised),
+        ("KAFKA_CONTROLLER_QUORUM_BOOTSTRAP_SERVERS", &controller),
+        ("KAFKA_NUM_PARTITIONS", "3"),
+        ("KAFKA_HEAP_OPTS", "-Xmx1G"),
+        ("KAFKA_ZOOKEEPER_CONNECT", "zookeeper:2181"),
+        ("CLUSTER_ID", "5L6g3nShT-eMCtK--X86sw"),
+    ];
+    let broker = Broker::start_with("server", clients, ("server.properties", SERVER_PROPERTIES), &environment);
+    let got = broker.print(&["config", "get", "--broker", "1", "num.partitions", "log.retention.hours", "listeners"]);
+    let expected = format!(
+        "SETTING              VALUE{0:1$}SET FOR\nlisteners            {listeners}  broker's file\n\
+         log.retention.hours  168{0:3$}broker's file\nnum.partitions       3{0:2$}broker's file\n",
+        "",
+        listeners.len() - 3,
+        listeners.len() + 1,
+        listeners.len() - 1,
+    );
+    assert_eq!(got, expected);
+    assert!(broker.print(&["cluster", "status"]).contains("5L6g3nShT-eMCtK--X86sw"));
+    let log = std::fs::read_to_string(broker.folder.join("broker.log")).expect("it was written");
+    assert_eq!(log.matches("ZooKeeper").count(), 1, "{log}");
+    assert!(!log.contains("HEAP_OPTS"), "{log}");
+}
+
+#[test]
+fn a_configuration_is_checked_and_printed_without_a_broker() {
+    let folder = folder("config");
+    let path = |name: &str, text: &str| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("the temporary folder is writable");
+        path
+    };
+    let right = path("server.properties", SERVER_PROPERTIES);
+    assert_eq!(run(ottla().args(["config", "check"]).arg(&right)), (Some(0), String::new(), String::new()));
+
+    let wrong = path("wrong.toml", "node.id = 1\n[log]\ndirs = \"x\"\nretention.mss = 1000\nsegment.bytes = true\n");
+    let (code, out, err) = run(ottla().args(["config", "check"]).arg(&wrong));
+    let shown = wrong.display();
+    let expected = format!(
+        "error: {shown}:4: unknown setting log.retention.mss; did you mean log.retention.ms?\n\
+         error: {shown}:5: Invalid value true for configuration log.segment.bytes: Not a number of type INT.\n"
+    );
+    assert_eq!((code, out.as_str(), err), (Some(1), "", expected));
+
+    let (code, _, err) = run(ottla().args(["config", "check"]).arg(folder.join("nowhere")));
+    assert!(code == Some(2) && err.contains("nowhere can't be read: "), "{code:?} {err}");
+
+    let print = ["config", "print", "--origin", "--set", "log.segment.bytes=2000000", "--output", "json"];
+    let (code, out, err) = run(ottla().args(print).arg(&right).env("KAFKA_NUM_PARTITIONS", "3"));
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let row = |setting: &str, value: &str, origin: &str| {
+        format!("{{\"setting\":\"{setting}\",\"value\":\"{value}\",\"origin\":\"{origin}\"}}")
+    };
+    let file = format!("{}:6", right.display());
+    for row in [
+        row("log.segment.bytes", "2000000", "--set"),
+        row("num.partitions", "3", "KAFKA_NUM_PARTITIONS"),
+        row("controller.quorum.bootstrap.servers", "localhost:9093", &file),
+    ] {
+        assert!(out.contains(&row), "{row} in {out}");
+    }
+
+    let (code, _, err) = run(ottla().args(["serve", "--set", "num.partitions=x"]));
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("--set: Invalid value x") && err.contains("node.id is missing") && err.contains("log.dirs is missing"),
+        "{err}"
+    );
+    let _ = std::fs::remove_dir_all(&folder);
 }

@@ -1,4 +1,4 @@
-//! `ottla config`: show and change the settings of topics and brokers while they run.
+//! `ottla config`: show and change the settings of topics and brokers while they run. What a broker would start with: `config_file.rs`.
 
 use super::output::{Cell, Report, Section};
 use super::{Failed, Print, Reach};
@@ -58,6 +58,12 @@ pub enum ConfigCommand {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Say all that is wrong with a broker's configuration. Asks no broker.
+    #[command(after_help = super::config_file::CHECK_HELP)]
+    Check(super::config_file::Check),
+    /// Print what a broker would start with. Asks no broker.
+    #[command(after_help = super::config_file::PRINT_HELP)]
+    Print(super::config_file::PrintFile),
 }
 
 /// Whose settings.
@@ -115,6 +121,8 @@ impl ConfigCommand {
                 let edits = names.iter().map(|name| (name.as_str(), DELETE, None)).collect::<Vec<_>>();
                 edit(&mut reach.client(), &whose, &edits)?;
             }
+            ConfigCommand::Check(check) => return Ok(check.run()),
+            ConfigCommand::Print(print) => return print.run(),
         }
         Ok(ExitCode::SUCCESS)
     }

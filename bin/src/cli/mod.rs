@@ -5,12 +5,15 @@
 mod bench;
 mod cluster;
 mod config;
+mod config_file;
 mod consume;
 pub mod log;
 mod output;
 mod partitioner;
 mod produce;
 mod topic;
+
+pub use topic::setting as key_and_value;
 
 use crate::client::{Client, Failure};
 use clap::{Args, Subcommand};
@@ -40,7 +43,7 @@ pub enum Command {
         after_help = "Examples:\n  ottla consume numbers --max-messages 10\n  ottla consume orders --partition 0 --from 1200 --timeout-ms 1000\n  ottla consume orders --from latest --output json"
     )]
     Consume(consume::Consume),
-    /// Show and change settings of topics and brokers while they run.
+    /// Show and change settings of topics and brokers while they run; check and print a broker's configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
     /// Look at the cluster as a whole.

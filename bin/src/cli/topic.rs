@@ -77,7 +77,7 @@ pub enum TopicCommand {
 }
 
 /// `KEY=VALUE` of a command line.
-pub(super) fn setting(text: &str) -> Result<(String, String), String> {
+pub fn setting(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("a setting is written KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }

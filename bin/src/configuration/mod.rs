@@ -1,0 +1,27 @@
+//! What `ottla serve` is told: read from a file, the environment and the command line, judged, and made into a [`NodeConfiguration`].
+//!
+//! The stronger place wins: `--set`, then the environment, then the file, then the default. Names, types and defaults are those of the
+//! core's table (`ottla_core::config`); this folder adds only what the shell itself acts upon: who, where, with whom.
+//!
+//! Follow one setting: [`Sources`] reads the places into [`Layers`] of [`Entry`]s, each with its [`Origin`]; [`Layers::judge`] says what is
+//! wrong with them, all of it at once, as [`Finding`]s; what is right becomes the [`NodeConfiguration`].
+
+mod address;
+mod cluster_id;
+mod entry;
+mod environment;
+mod finding;
+mod java_properties;
+mod layers;
+mod node;
+mod sources;
+mod toml_file;
+
+pub use cluster_id::id_text;
+pub use entry::{Entry, Origin};
+pub use environment::belongs_to_kafka;
+pub use finding::Finding;
+pub use java_properties::parse_pairs;
+pub use layers::{Layers, Thoroughness};
+pub use node::NodeConfiguration;
+pub use sources::Sources;

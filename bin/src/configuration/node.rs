@@ -1,0 +1,424 @@
+//! [`NodeConfiguration`]: what the shell itself acts upon: who this broker is, where it listens, with whom, and where its data is.
+//!
+//! All other settings go to the core as they are.
+//!
+//! Source: Kafka's `KafkaConfig` for names and defaults. Differences: one data folder (`log.dirs` with several is refused), PLAINTEXT only,
+//! every broker is a controller voter, and `cluster.id` may be set (otherwise it follows from the voters).
+
+use super::address::{Address, Listener};
+use super::layers::Counting;
+use super::{Finding, id_text};
+use ottla_core::config::broker_setting;
+use ottla_core::ids::BrokerId;
+use ottla_core::random::keyed;
+use std::path::PathBuf;
+
+/// Kafka's name for the listener of controllers unless set.
+const CONTROLLER: &str = "CONTROLLER";
+
+/// Settings the core does not get as they were given: the shell acts upon them, or there is only one way.
+const OWN: [&str; 13] = [
+    "node.id",
+    "broker.id",
+    "listeners",
+    "advertised.listeners",
+    "controller.listener.names",
+    "controller.quorum.voters",
+    "log.dirs",
+    "log.dir",
+    "broker.rack",
+    "process.roles",
+    "listener.security.protocol.map",
+    "inter.broker.listener.name",
+    "cluster.id",
+];
+
+/// What `ottla serve` is told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeConfiguration {
+    /// `node.id`, or `broker.id`.
+    pub broker: BrokerId,
+    /// The client listener of `listeners`.
+    pub clients: Address,
+    /// The listener of `listeners` for other brokers; a broker alone needs none.
+    pub peers: Option<Address>,
+    /// What clients are told: `advertised.listeners`.
+    pub advertised: Address,
+    /// `controller.quorum.voters`, ascending; this broker alone if not set.
+    pub voters: Vec<(BrokerId, Option<Address>)>,
+    /// `log.dirs`, or `log.dir`.
+    pub data: PathBuf,
+    /// `cluster.id`.
+    pub cluster_id: Option<String>,
+    /// `broker.rack`.
+    pub rack: Option<String>,
+    /// Everything else, for the core.
+    pub settings: Vec<(String, String)>,
+}
+
+impl NodeConfiguration {
+    /// Whether it reads this setting itself.
+    #[must_use]
+    pub fn reads(name: &str) -> bool {
+        OWN.contains(&name)
+    }
+
+    /// Reads what counts; what is wrong is added to the faults, each setting's first. `None` if anything is.
+    #[must_use]
+    pub fn read(counting: &Counting<'_>, faults: &mut Vec<Finding>) -> Option<NodeConfiguration> {
+        let mut reader = Reader { counting, faults };
+        let broker = reader.broker_id();
+        reader.roles();
+        let listeners = reader.listeners();
+        let advertised = listeners.as_ref().and_then(|(clients, _)| reader.advertised(clients));
+        let voters = reader.voters(broker, listeners.as_ref().map(|(_, peers)| peers.as_ref()));
+        let data = reader.data();
+        let (cluster_id, rack) = (reader.filled("cluster.id"), reader.filled("broker.rack"));
+        let others = counting.values().filter(|entry| broker_setting(&entry.name).is_some() && !Self::reads(&entry.name));
+        let (clients, peers) = listeners?;
+        Some(NodeConfiguration {
+            broker: broker?,
+            clients: clients.address,
+            peers,
+            advertised: advertised?,
+            voters: voters?,
+            data: data?,
+            cluster_id: cluster_id.map(str::to_string),
+            rack: rack.map(str::to_string),
+            settings: others.map(|entry| (entry.name.clone(), entry.value.clone())).collect(),
+        })
+    }
+
+    /// The settings the core checks, acts upon and describes to clients: everything else, and what the shell uses itself.
+    #[must_use]
+    pub fn for_core(&self) -> Vec<(String, String)> {
+        let mut listeners = vec![format!("PLAINTEXT://{}", self.clients)];
+        listeners.extend(self.peers.iter().map(|peers| format!("{CONTROLLER}://{peers}")));
+        let voters: Vec<String> = self.voters.iter().filter_map(|(id, at)| Some(format!("{}@{}", id.0, at.as_ref()?))).collect();
+        let own = [
+            ("listeners", listeners.join(",")),
+            ("controller.quorum.voters", voters.join(",")),
+            ("log.dirs", self.data.display().to_string()),
+            ("broker.rack", self.rack.clone().unwrap_or_default()),
+        ];
+        let own = own.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_string(), value));
+        self.settings.iter().cloned().chain(own).collect()
+    }
+
+    /// The cluster id that a fresh data folder gets when none is set: the same on all brokers, because it follows from the voters.
+    /// `entropy` makes the id of a broker alone.
+    #[must_use]
+    pub fn fresh_cluster_id(&self, entropy: u64) -> String {
+        let voters: Vec<String> =
+            self.voters.iter().filter_map(|(id, address)| Some(format!("{}@{}", id.0, address.as_ref()?))).collect();
+        let key: Vec<u64> = voters.join(",").bytes().map(u64::from).collect();
+        let seed = if voters.is_empty() { entropy } else { 0 };
+        id_text([keyed(seed, &key), keyed(seed ^ 1, &key)])
+    }
+}
+
+/// Reads the settings one after the other and notes what is wrong with them.
+struct Reader<'a> {
+    counting: &'a Counting<'a>,
+    faults: &'a mut Vec<Finding>,
+}
+
+impl<'a> Reader<'a> {
+    fn text(&self, name: &str) -> Option<&'a str> {
+        self.counting.get(name).map(|entry| entry.value.trim())
+    }
+
+    /// The same where nothing at all stands for "not set".
+    fn filled(&self, name: &str) -> Option<&'a str> {
+        self.text(name).filter(|text| !text.is_empty())
+    }
+
+    /// Notes a fault of this setting.
+    fn note(&mut self, name: &str, sentence: impl Into<String>) {
+        self.faults
+            .push(Finding { origin: self.counting.get(name).map(|entry| entry.origin.clone()), sentence: sentence.into() });
+    }
+
+    /// The same for one without which there is no value.
+    fn fault<T>(&mut self, name: &str, sentence: impl Into<String>) -> Option<T> {
+        self.note(name, sentence);
+        None
+    }
+
+    fn broker_id(&mut self) -> Option<BrokerId> {
+        // -1 is Kafka's default of the older name, and images write it.
+        let (node, broker) = (self.text("node.id"), self.text("broker.id").filter(|id| *id != "-1"));
+        let (name, text) = match (node, broker) {
+            (Some(node), Some(broker)) if node != broker => {
+                return self.fault(
+                    "node.id",
+                    format!("node.id={node} and broker.id={broker} contradict each other; set node.id alone."),
+                );
+            }
+            (Some(id), _) => ("node.id", id),
+            (None, Some(id)) => ("broker.id", id),
+            (None, None) => return self.fault("node.id", "node.id is missing: set it to this broker's number, 0 or more."),
+        };
+        match parse_id(text) {
+            Some(id) => Some(id),
+            None => self.fault(name, format!("{name}={text} is no number of 0 or more.")),
+        }
+    }
+
+    fn roles(&mut self) {
+        let Some(roles) = self.filled("process.roles") else { return };
+        let roles: Vec<&str> = roles.split(',').map(str::trim).collect();
+        if let Some(unknown) = roles.iter().find(|role| !["broker", "controller"].contains(role)) {
+            self.note("process.roles", format!("process.roles: there is no role {unknown:?}."));
+        } else if !roles.contains(&"broker") {
+            let sentence =
+                "process.roles names no broker: in this version every node is a broker and a controller; set broker,controller.";
+            self.note("process.roles", sentence);
+        }
+    }
+
+    fn is_controller(&self, name: &str) -> bool {
+        let names = self.filled("controller.listener.names").unwrap_or(CONTROLLER);
+        names.split(',').any(|known| known.trim().eq_ignore_ascii_case(name))
+    }
+
+    /// What a listener speaks: the map says, otherwise its name does.
+    fn protocol(&self, listener: &str) -> String {
+        let map = self.text("listener.security.protocol.map").unwrap_or_default();
+        let mut pairs =
+            map.split(',').filter_map(|pair| pair.split_once(':')).map(|(name, protocol)| (name.trim(), protocol.trim()));
+        let mapped = pairs.find(|(name, _)| name.eq_ignore_ascii_case(listener)).map_or(listener, |(_, protocol)| protocol);
+        mapped.to_ascii_uppercase()
+    }
+
+    /// The listener for clients, and the address for brokers.
+    fn listeners(&mut self) -> Option<(Listener, Option<Address>)> {
+        const NAME: &str = "listeners";
+        let all = match Listener::parse_all(self.text(NAME).unwrap_or("PLAINTEXT://:9092")) {
+            Ok(all) => all,
+            Err(reason) => return self.fault(NAME, format!("{NAME}: {reason}")),
+        };
+        let (mut clients, mut peers): (Option<Listener>, Option<Listener>) = (None, None);
+        for listener in all {
+            let name = listener.name.clone();
+            let protocol = self.protocol(&name);
+            if ["SSL", "SASL_PLAINTEXT", "SASL_SSL"].contains(&protocol.as_str()) {
+                let which = if protocol == name { name } else { format!("{protocol} of the listener {name}") };
+                return self
+                    .fault(NAME, format!("{NAME}: {which} is not available in this version, which serves PLAINTEXT only."));
+            }
+            let slot = if self.is_controller(&name) { &mut peers } else { &mut clients };
+            if let Some(other) = slot.replace(listener) {
+                return self.fault(
+                    NAME,
+                    format!(
+                        "{NAME} names both {} and {name}; this version serves one listener for clients and one for controllers.",
+                        other.name
+                    ),
+                );
+            }
+        }
+        match clients {
+            Some(clients) => Some((clients, peers.map(|peers| peers.address))),
+            None => self.fault(NAME, format!("{NAME} names no listener for clients, such as PLAINTEXT://localhost:9092.")),
+        }
+    }
+
+    fn advertised(&mut self, clients: &Listener) -> Option<Address> {
+        const NAME: &str = "advertised.listeners";
+        let Some(text) = self.filled(NAME) else { return Some(clients.address.clone().with_host()) };
+        match Listener::parse_all(text) {
+            Err(reason) => self.fault(NAME, format!("{NAME}: {reason}")),
+            Ok(all) => match all.into_iter().find(|listener| listener.name == clients.name) {
+                Some(listener) => Some(listener.address.with_host()),
+                None => self.fault(NAME, format!("{NAME} names no address for the listener {}.", clients.name)),
+            },
+        }
+    }
+
+    /// The voters; `peers` is `None` if the listeners are wrong.
+    fn voters(&mut self, broker: Option<BrokerId>, peers: Option<Option<&Address>>) -> Option<Vec<(BrokerId, Option<Address>)>> {
+        const NAME: &str = "controller.quorum.voters";
+        let voters = match parse_voters(self.text(NAME).unwrap_or_default()) {
+            Ok(voters) => voters,
+            Err(reason) => return self.fault(NAME, reason),
+        };
+        let (broker, peers) = (broker?, peers?);
+        if voters.is_empty() {
+            return self.is_alone(peers).then(|| vec![(broker, None)]);
+        }
+        if !voters.iter().any(|(id, _)| *id == broker) {
+            let sentence = format!("{NAME} does not name this broker, {}; in this version every broker is a voter.", broker.0);
+            return self.fault(NAME, sentence);
+        }
+        if voters.len() > 1 && peers.is_none() {
+            let sentence = "listeners names no listener for the other brokers, such as CONTROLLER://localhost:9093.";
+            return self.fault("listeners", sentence);
+        }
+        Some(voters)
+    }
+
+    /// Kafka's newer files name the controllers to ask for the voters. Of a broker alone that is itself; others can't be asked here.
+    fn is_alone(&mut self, peers: Option<&Address>) -> bool {
+        const NAME: &str = "controller.quorum.bootstrap.servers";
+        let servers: Vec<&str> =
+            self.text(NAME).unwrap_or_default().split(',').map(str::trim).filter(|server| !server.is_empty()).collect();
+        let is_own =
+            |server: &str| Address::parse(server).is_ok_and(|server| peers.is_some_and(|peers| peers.port == server.port));
+        if servers.is_empty() || servers.len() == 1 && is_own(servers[0]) {
+            return true;
+        }
+        let sentence = format!(
+            "{NAME}={} is not this broker's own controller listener alone, and other controllers can't be asked who they are in this \
+             version; name all brokers in controller.quorum.voters instead, as id@host:port.",
+            servers.join(",")
+        );
+        self.note(NAME, sentence);
+        false
+    }
+
+    fn data(&mut self) -> Option<PathBuf> {
+        let Some((name, data)) = ["log.dirs", "log.dir"].iter().find_map(|name| Some((name, self.filled(name)?))) else {
+            return self.fault("log.dirs", "log.dirs is missing: set it to the folder for this broker's data.");
+        };
+        if data.contains(',') {
+            return self.fault(name, format!("{name}={data} names more than one folder; this version uses one."));
+        }
+        Some(PathBuf::from(data))
+    }
+}
+
+fn parse_id(text: &str) -> Option<BrokerId> {
+    text.parse().ok().filter(|id: &i32| *id >= 0 && *id < i32::MAX).map(BrokerId)
+}
+
+fn parse_voters(text: &str) -> Result<Vec<(BrokerId, Option<Address>)>, String> {
+    let mut voters = Vec::new();
+    for voter in text.split(',').map(str::trim).filter(|voter| !voter.is_empty()) {
+        let wrong = || format!("controller.quorum.voters: {voter:?} is not of the form id@host:port.");
+        let (id, address) = voter.split_once('@').ok_or_else(wrong)?;
+        voters.push((parse_id(id).ok_or_else(wrong)?, Some(Address::parse(address).map_err(|_| wrong())?)));
+    }
+    voters.sort_by_key(|(id, _)| *id);
+    if let Some(pair) = voters.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(format!("controller.quorum.voters names broker {} twice.", pair[0].0.0));
+    }
+    Ok(voters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::{Entry, Layers, Origin, java_properties};
+
+    const THREE: &str = "
+# a broker of three
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9192
+controller.quorum.voters=2@b:2,1@a:1,3@c:3
+log.dirs=/data/one
+num.partitions : 4
+message.max.bytes 2000
+";
+
+    /// What a file alone amounts to.
+    fn read(text: &str) -> Result<NodeConfiguration, String> {
+        let entry = |line: java_properties::Line| Entry { name: line.name, value: line.value, origin: Origin::CommandLine };
+        let layers = Layers { entries: java_properties::parse_lines(text).into_iter().map(entry).collect(), faults: Vec::new() };
+        let mut faults = Vec::new();
+        let node = NodeConfiguration::read(&layers.counting(), &mut faults);
+        node.filter(|_| faults.is_empty()).ok_or_else(|| faults.first().expect("there is a reason").sentence.clone())
+    }
+
+    fn parse(text: &str) -> NodeConfiguration {
+        read(text).expect("well-formed")
+    }
+
+    #[test]
+    fn kafka_names_are_understood_and_the_rest_goes_to_the_core() {
+        let properties = parse(THREE);
+        assert_eq!(properties.broker, BrokerId(1));
+        assert_eq!(properties.clients.to_string(), "127.0.0.1:9092");
+        assert_eq!(properties.advertised, properties.clients);
+        assert_eq!(properties.peers.map(|peers| peers.port), Some(9192));
+        assert_eq!(properties.voters.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [1, 2, 3]);
+        let rest =
+            [("message.max.bytes", "2000"), ("num.partitions", "4")].map(|(name, value)| (name.to_string(), value.to_string()));
+        assert_eq!(properties.settings, rest);
+    }
+
+    #[test]
+    fn what_the_shell_uses_is_described_too() {
+        let settings = ottla_core::config::BrokerSettings::parse(&parse(THREE).for_core()).expect("legal");
+        let value = |name: &str| settings.text(name).unwrap_or_default();
+        assert_eq!(value("listeners"), "PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9192");
+        assert_eq!(value("controller.quorum.voters"), "1@a:1,2@b:2,3@c:3");
+        assert_eq!((value("log.dirs"), value("num.partitions")), ("/data/one".to_string(), "4".to_string()));
+    }
+
+    #[test]
+    fn a_broker_alone_needs_its_number_and_a_folder() {
+        let properties = parse("broker.id=0\nlog.dir=/data");
+        assert_eq!((properties.broker, properties.clients.port, properties.peers), (BrokerId(0), 9092, None));
+        assert_eq!(properties.voters, [(BrokerId(0), None)]);
+        assert!(!properties.advertised.host.is_empty());
+    }
+
+    #[test]
+    fn the_cluster_id_follows_from_the_voters_in_any_order() {
+        let one = parse(THREE).fresh_cluster_id(1);
+        let other = parse(&THREE.replace("2@b:2,1@a:1,3@c:3", "3@c:3,1@a:1,2@b:2")).fresh_cluster_id(2);
+        assert_eq!(one, other);
+        assert_eq!(one.len(), 22);
+        assert_ne!(one, parse(&THREE.replace("@c:3", "@c:4")).fresh_cluster_id(1));
+        assert_ne!(parse("node.id=1\nlog.dirs=x").fresh_cluster_id(1), parse("node.id=1\nlog.dirs=x").fresh_cluster_id(2));
+    }
+
+    #[test]
+    fn mistakes_are_named_in_a_sentence() {
+        for (text, part) in [
+            ("log.dirs=x", "node.id is missing"),
+            ("node.id=-1\nlog.dirs=x", "node.id=-1 is no number"),
+            ("node.id=1", "log.dirs is missing"),
+            ("node.id=1\nlog.dirs=a,b", "names more than one folder"),
+            ("node.id=1\nlog.dirs=a\nlisteners=SSL://h:1", "serves PLAINTEXT only"),
+            ("node.id=1\nlog.dirs=a\nlisteners=PLAINTEXT://h", "is no host:port"),
+            ("node.id=1\nlog.dirs=a\ncontroller.quorum.voters=2@h:1", "does not name this broker"),
+            ("node.id=1\nlog.dirs=a\ncontroller.quorum.voters=1@h:1,2@h:2", "no listener for the other brokers"),
+            ("node.id=1\nlog.dirs=a\ncontroller.quorum.voters=1@h:1,1@h:2", "names broker 1 twice"),
+            ("node.id=1\nbroker.id=2\nlog.dirs=a", "contradict each other"),
+            ("node.id=1\nlog.dirs=a\nprocess.roles=controller", "names no broker"),
+            ("node.id=1\nlog.dirs=a\nprocess.roles=broker,boss", "there is no role \"boss\""),
+            ("node.id=1\nlog.dirs=a\nlisteners=A://h:1,B://h:2", "names both A and B"),
+            (
+                "node.id=1\nlog.dirs=a\nlisteners=A://h:1\nlistener.security.protocol.map=B:PLAINTEXT,A:SASL_SSL",
+                "SASL_SSL of the listener A",
+            ),
+            ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names no address for the listener PLAINTEXT"),
+            ("node.id=1\nlog.dirs=a\ncontroller.quorum.bootstrap.servers=h:1", "name all brokers in controller.quorum.voters"),
+        ] {
+            let refused = read(text).expect_err(text);
+            assert!(refused.contains(part), "{text:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_broker_that_asks_itself_for_the_voters_is_alone() {
+        let text = "node.id=1\nlog.dirs=a\nlisteners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.quorum.bootstrap.servers=";
+        let node = parse(&format!("{text}localhost:9093"));
+        assert_eq!((node.voters, node.peers.map(|peers| peers.port)), (vec![(BrokerId(1), None)], Some(9093)));
+        for servers in ["localhost:9093,b:9093", "localhost:9092", "nonsense"] {
+            assert!(read(&format!("{text}{servers}")).is_err(), "{servers}");
+        }
+        // Kafka lets the voters count where both are given.
+        let node = parse(&format!("{text}b:9093\ncontroller.quorum.voters=1@a:9093,2@b:9093"));
+        assert_eq!(node.voters.len(), 2);
+    }
+
+    #[test]
+    fn clients_are_told_the_address_of_their_own_listener() {
+        let text = "broker.id=-1\nnode.id=1\nlog.dirs=a\nlisteners=OUT://:9092,C://:9093\ncontroller.listener.names=C\n\
+                    listener.security.protocol.map=OUT:PLAINTEXT,C:PLAINTEXT\nadvertised.listeners=out://far:1,C://near:2";
+        assert_eq!(parse(text).advertised.to_string(), "far:1");
+    }
+}
