@@ -281,3 +281,28 @@ fn a_configuration_is_checked_and_printed_without_a_broker() {
     );
     let _ = std::fs::remove_dir_all(&folder);
 }
+
+/// The brokers of `ottla dev` differ by their files: what counts over these must not reach them.
+#[test]
+fn dev_keeps_the_environment_from_its_brokers() {
+    let folder = folder("dev");
+    let port = free_port();
+    let mut dev = ottla()
+        .args(["dev", "--nodes", "1", "--port", &port.to_string(), "--data"])
+        .arg(folder.join("data"))
+        .env("KAFKA_NODE_ID", "9")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program was built for this test");
+    let address = format!("127.0.0.1:{port}");
+    let status = ["cluster", "status", "--patience-ms", "20000", "--bootstrap", &address];
+    let (code, out, err) = run(ottla().args(status));
+    // As Ctrl-C: it stops its broker in order and ends.
+    let is_told = Command::new("kill").args(["-TERM", &dev.id().to_string()]).status().expect("there is a kill");
+    let end = dev.wait().expect("it is our child");
+    assert!(is_told.success() && end.success(), "{end}");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.contains(&format!("\n1       {address}  yes")), "{out}");
+    let _ = std::fs::remove_dir_all(&folder);
+}

@@ -53,7 +53,9 @@ impl Layers {
     #[must_use]
     pub fn judge(&self, how: Thoroughness) -> Judgement {
         let (mut faults, mut remarks) = (self.faults.clone(), Vec::new());
-        let has_syntax = !self.faults.iter().any(|fault| matches!(fault.origin, Some(Origin::Line { .. })));
+        let is_of_file = |origin: &Origin| matches!(origin, Origin::Line { .. });
+        let is_file_broken = self.faults.iter().any(|fault| fault.origin.as_ref().is_some_and(is_of_file))
+            && !self.entries.iter().any(|entry| is_of_file(&entry.origin));
         let counting = self.counting();
         for entry in &self.entries {
             let counts = counting.get(entry.name.as_str()).is_some_and(|found| std::ptr::eq(*found, entry));
@@ -83,8 +85,8 @@ impl Layers {
                 }
             }
         }
-        // Without its text a file says nothing, and what seems to be missing may stand in it.
-        let node = if has_syntax { NodeConfiguration::read(&counting, &mut faults) } else { None };
+        // What seems to be missing may stand in a file that can't be understood.
+        let node = if is_file_broken { None } else { NodeConfiguration::read(&counting, &mut faults) };
         faults.sort_by_key(|fault| fault.origin.as_ref().map_or((1, 0), place_in_order));
         Judgement { node: node.filter(|_| faults.is_empty()), faults, remarks }
     }
@@ -116,8 +118,19 @@ mod tests {
 
     /// Faults and remarks of a file, an environment and `--set`.
     fn judged(text: &str, environment: &[(&str, &str)], set: &[(&str, &str)], how: Thoroughness) -> (Vec<String>, Vec<String>) {
+        judged_as("f", text, environment, set, how)
+    }
+
+    /// The same of a file with this name, shown as `f`.
+    fn judged_as(
+        name: &str,
+        text: &str,
+        environment: &[(&str, &str)],
+        set: &[(&str, &str)],
+        how: Thoroughness,
+    ) -> (Vec<String>, Vec<String>) {
         let folder = Scratch::new();
-        let path = folder.path().join("f");
+        let path = folder.path().join(name);
         std::fs::write(&path, text).expect("written");
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
             pairs.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect()
@@ -177,5 +190,15 @@ mod tests {
         everything.insert(0, format!("f:1: {}", wrong("num.partitions", "x", "Not a number of type INT")));
         everything.insert(3, format!("f:5: {}", wrong("broker.id", "x", "Not a number of type INT")));
         assert_eq!(judged(text, &environment, &[], Thoroughness::Everything).0, everything);
+    }
+
+    #[test]
+    fn a_file_of_which_nothing_is_understood_lacks_nothing() {
+        let (faults, _) = judged_as("f.toml", "node.id = = 1\n", &[], &[], Thoroughness::Counting);
+        assert!(faults.len() == 1 && faults[0].starts_with("f:1: "), "{faults:?}");
+        let text = "node.id = 1\nnum.partitions = 2026-11-21\nlisteners = [\"x\"]";
+        let (faults, _) = judged_as("f.toml", text, &[], &[], Thoroughness::Counting);
+        let lines: Vec<&str> = faults.iter().map(|fault| &fault[..4]).collect();
+        assert_eq!(lines, ["f:2:", "f:3:", "log."], "{faults:?}");
     }
 }
