@@ -3,6 +3,8 @@
 //! Knows nothing of what is in a frame. Sans-IO: the caller reads into [`FrameBuffer::space`] and takes frames out.
 //! - a size is believed only as far as bytes arrive: a large frame's buffer grows with it, so a claim costs nothing;
 //! - every frame is the only owner of its memory, so that records can be patched in place later;
+//! - a stream of frames of one size is not copied: the next frame is expected to be as large as the last one, and is read into a buffer
+//!   that it fills;
 //! - memory held ≤ 2 × (bytes received and not taken) + [`FRAME_BYTES_FIRST`] + [`READ_BYTES`].
 //!
 //! ```text
@@ -14,9 +16,9 @@ use bytes::{Buf, BytesMut};
 
 /// Bytes of the size field.
 pub const SIZE_BYTES: usize = 4;
-/// From here on a frame that fills the read buffer exactly is handed out with it; smaller ones are copied out, which is cheaper than
-/// a new read buffer.
-const TAKE_BYTES_MIN: usize = 16 * 1024;
+/// From here on a frame that fills the read buffer exactly is handed out with it, and the next one is expected to be as large; smaller ones
+/// are read many at once and copied out, which is cheaper than a read and a buffer for each.
+const TAKE_BYTES_MIN: usize = 8 * 1024;
 
 /// Byte order of the size field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,13 +42,15 @@ pub struct FrameBuffer {
     small: BytesMut,
     /// A frame too large for it, without its size field, and its size.
     large: Option<(BytesMut, usize)>,
+    /// Bytes that the next frame takes with its size field, if it is like the last one; 0 for small ones.
+    expected: usize,
 }
 
 impl FrameBuffer {
     /// For frames of at most `bytes_max` bytes.
     #[must_use]
     pub fn new(order: SizeOrder, bytes_max: usize) -> FrameBuffer {
-        FrameBuffer { order, bytes_max, small: BytesMut::new(), large: None }
+        FrameBuffer { order, bytes_max, small: BytesMut::new(), large: None, expected: 0 }
     }
 
     /// Allows frames of another size from the next size field on.
@@ -63,7 +67,15 @@ impl FrameBuffer {
             }
             frame
         } else {
-            if self.small.capacity() - self.small.len() < READ_BYTES / 4 {
+            let spare = self.small.capacity() - self.small.len();
+            if self.expected > self.small.len() {
+                // What is left of an earlier, larger buffer would catch the start of the frame behind the expected one.
+                if self.small.capacity() != self.expected {
+                    let mut exact = BytesMut::with_capacity(self.expected);
+                    exact.extend_from_slice(&self.small);
+                    self.small = exact;
+                }
+            } else if spare < READ_BYTES / 4 {
                 self.small.reserve(READ_BYTES);
             }
             &mut self.small
@@ -98,9 +110,12 @@ impl FrameBuffer {
         if self.small.len() < end {
             if end > READ_BYTES {
                 self.start_large(size);
+            } else {
+                self.expected = if size >= TAKE_BYTES_MIN { end } else { 0 };
             }
             return Ok(None);
         }
+        self.expected = if size >= TAKE_BYTES_MIN { end } else { 0 };
         if self.small.len() == end && size >= TAKE_BYTES_MIN {
             let mut frame = std::mem::take(&mut self.small);
             frame.advance(SIZE_BYTES);
@@ -112,6 +127,7 @@ impl FrameBuffer {
     }
 
     fn start_large(&mut self, size: usize) {
+        self.expected = 0;
         let mut frame = BytesMut::with_capacity(size.min(FRAME_BYTES_FIRST));
         frame.extend_from_slice(&self.small[SIZE_BYTES..]);
         self.small.clear();
@@ -171,6 +187,30 @@ mod tests {
             }
             assert!(!buffer.is_inside_frame());
         }
+    }
+
+    #[test]
+    fn frames_of_one_size_stay_where_they_were_read() {
+        let mut buffer = FrameBuffer::new(SizeOrder::Big, 1 << 20);
+        let stream: Vec<u8> = (0..6).flat_map(|fill| frame(16_500, fill)).collect();
+        let mut rest = stream.as_slice();
+        let (mut read_at, mut taken_at) = (Vec::new(), Vec::new());
+        while !rest.is_empty() {
+            let space = buffer.space();
+            if space.is_empty() {
+                read_at.push(space.as_ptr().addr());
+            }
+            // Now and then a part of a frame arrives alone.
+            let count = rest.len().min(space.capacity() - space.len()).min(if rest.len() % 3 == 0 { 9_000 } else { usize::MAX });
+            space.put_slice(&rest[..count]);
+            rest = &rest[count..];
+            while let Some(frame) = buffer.next_frame().expect("the sizes are fine") {
+                taken_at.push((frame.as_ptr().addr(), frame));
+            }
+        }
+        assert_eq!(taken_at.len(), 6);
+        let copied = taken_at.iter().filter(|(at, _)| !read_at.contains(&(at - SIZE_BYTES))).count();
+        assert!(copied <= 3, "only those of the first read, when nothing was known of their size: {copied}");
     }
 
     #[test]
