@@ -16,7 +16,7 @@ use ottla_core::input::Input;
 use ottla_core::mutant::Mutant;
 use ottla_core::output::Outputs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
-use ottla_net::{Ended, Host, Inbox, Node, NodeSettings, PeerBook};
+use ottla_net::{ClientLimits, Ended, Host, Inbox, Node, NodeSettings, PeerBook};
 use slog::{Logger, info, warn};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -139,7 +139,9 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
             .collect(),
     };
     stop_on_signals(&inbox, stop_with_parent)?;
-    let settings = NodeSettings { clients, peers, book, connections_max: handles / HANDLES_FOR_CLIENTS, log: log.clone() };
+    let limits = BrokerSettings::parse(&node.for_core()).map_err(|reason| format!("{reason}."))?;
+    let limits = ClientLimits::new(&limits, handles / HANDLES_FOR_CLIENTS);
+    let settings = NodeSettings { clients, peers, book, limits, log: log.clone() };
     let running = Node::start(host, broker, disk, (inbox, receiver), settings);
     announce(&node, folder.cluster_id());
     match running.run().await {

@@ -4,6 +4,9 @@
 pub const REQUEST_BYTES_MAX: usize = 104_857_600;
 /// Bytes one decompressed record batch may take while it is checked. More: INVALID_RECORD... see record::check.
 pub const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes that all record batches of one Produce request together may take decompressed: a request is one frame, so its batches may claim
+/// [`DECOMPRESSED_BYTES_MAX`] again and again, and each costs the time of everybody. More: the batch gets INVALID_RECORD.
+pub const DECOMPRESSED_BYTES_PER_REQUEST_MAX: usize = 8 * DECOMPRESSED_BYTES_MAX;
 /// Bytes of entries in one peer append message; raft's `max_size_per_msg`. At least one entry always fits.
 pub const PEER_APPEND_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes proposed to one group in one round; what does not fit waits for the next round.
@@ -16,6 +19,12 @@ pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
 // What a decoded message may take is bounded where it is read: `ottla_protocol::DECODED_BYTES_MAX`.
 /// Bytes of records in one Fetch answer, Kafka's `fetch.max.bytes`. What is more is left for the next request.
 pub const FETCH_BYTES_MAX: i32 = 57_671_680;
+/// Bytes of answer that a connection reckons with for a request whose answer may be much larger than itself, such as Metadata; a Fetch says
+/// itself how many it wants.
+pub const ANSWER_BYTES_EXPECTED: usize = 1024 * 1024;
+/// Settings that one DescribeConfigs answer tells, about 500 bytes each in memory: those of 12,000 topics. A resource may be named again
+/// and again, so the request does not bound the answer. More: INVALID_REQUEST for the resources that are left.
+pub const DESCRIBED_SETTINGS_MAX: usize = 400_000;
 /// Partitions in all fetch sessions of a broker together. More: no further session is opened, and one that grows beyond it is closed; the
 /// consumer sends full requests.
 pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;

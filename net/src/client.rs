@@ -3,15 +3,17 @@
 //! What a byte means is [`Connection`]'s business; what a request means is the core's. Decoding and checking records happens
 //! here, on the connection's task, before the request reaches the node.
 //! - open connections ≤ `connections_max`; at the bound the oldest stranger (nobody who has sent a whole request) makes room, without
-//!   one the newcomer is closed;
-//! - a frame arrives within [`FRAME_MS_MAX`] plus one millisecond for every 64 bytes, a write ends within [`WRITE_MS_MAX`], and who is
-//!   owed nothing speaks within [`IDLE_MS_MAX`]: otherwise the connection is closed.
+//!   one the newcomer is closed; so is one above `connections_per_address_max`;
+//! - bytes of requests ≤ `queued_bytes_max` + one frame: at the bound frames under way go on and no further one begins;
+//! - a frame arrives within [`FRAME_MS_MAX`] (or `idle_ms_max`, if that is shorter) plus one millisecond for every 64 bytes, a write ends
+//!   within [`WRITE_MS_MAX`], and who is owed nothing speaks within `idle_ms_max`: otherwise the connection is closed.
 
 use crate::bell::Bell;
+use crate::client_limits::ClientLimits;
 use crate::connection::Connection;
 use crate::host::{Host, Reader, Writer};
 use crate::inbox::Inbox;
-use crate::limits::{FRAME_MS_MAX, IDLE_MS_MAX, WRITE_MS_MAX};
+use crate::limits::{FRAME_MS_MAX, WRITE_MS_MAX};
 use bytes::Bytes;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -40,8 +42,12 @@ pub(crate) struct Clients(Rc<Registry>);
 struct Registry {
     inbox: Inbox,
     log: Logger,
-    connections_max: usize,
+    limits: ClientLimits,
     next: Cell<u64>,
+    /// Bytes of requests of all connections, as [`Connection::request_bytes`] counts them.
+    queued_bytes: Cell<usize>,
+    /// Open connections by address.
+    addresses: RefCell<BTreeMap<String, usize>>,
     /// Complaints since the last sweep: who floods us must not flood the log.
     complaints: Cell<u64>,
     open: RefCell<BTreeMap<ConnectionId, Rc<Client>>>,
@@ -51,6 +57,8 @@ struct Client {
     id: ConnectionId,
     from: String,
     connection: RefCell<Connection>,
+    /// Its part of the queued bytes.
+    queued_bytes: Cell<usize>,
     /// Nothing moves any more.
     gone: Cell<bool>,
     /// It has sent a whole request.
@@ -65,12 +73,14 @@ struct Client {
 }
 
 impl Clients {
-    pub(crate) fn new(inbox: Inbox, connections_max: usize, log: Logger) -> Clients {
+    pub(crate) fn new(inbox: Inbox, limits: ClientLimits, log: Logger) -> Clients {
         Clients(Rc::new(Registry {
             inbox,
             log,
-            connections_max,
+            limits,
             next: Cell::new(0),
+            queued_bytes: Cell::new(0),
+            addresses: RefCell::default(),
             complaints: Cell::new(0),
             open: RefCell::default(),
         }))
@@ -98,24 +108,52 @@ impl Clients {
     }
 
     fn with(&self, connection: ConnectionId, act: impl FnOnce(&Client)) {
-        if let Some(client) = self.0.open.borrow().get(&connection) {
-            act(client);
+        let client = self.0.open.borrow().get(&connection).cloned();
+        if let Some(client) = client {
+            act(&client);
+            self.count(&client);
             client.writer.ring();
             client.reader.ring();
         }
     }
 
+    /// Brings the queued bytes up to date with a connection; wakes everybody when there is room again.
+    fn count(&self, client: &Client) {
+        let bytes = if client.gone.get() { 0 } else { client.connection.borrow().request_bytes() };
+        let was_full = self.is_full();
+        self.0.queued_bytes.set(self.0.queued_bytes.get() - client.queued_bytes.replace(bytes) + bytes);
+        if was_full && !self.is_full() {
+            self.0.open.borrow().values().for_each(|client| client.reader.ring());
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.limits.queued_bytes_max.is_some_and(|max| self.0.queued_bytes.get() >= max)
+    }
+
+    /// Whether the client may be read from: neither it nor all of them have too much under way.
+    fn reads(&self, connection: &Connection) -> bool {
+        connection.wants_bytes() && (!self.is_full() || connection.has_claimed())
+    }
+
     /// Makes room for a newcomer and lets it in.
     fn enter(&self, from: String, now: Instant) -> Option<Rc<Client>> {
-        if self.0.open.borrow().len() >= self.0.connections_max && !self.evict_stranger() {
+        let address = address_of(&from);
+        if self.0.addresses.borrow().get(address).is_some_and(|count| *count >= self.0.limits.connections_per_address_max) {
+            self.complain(&from, "too many connections from its address");
+            return None;
+        }
+        if self.0.open.borrow().len() >= self.0.limits.connections_max && !self.evict_stranger() {
             self.complain(&from, "too many connections");
             return None;
         }
+        *self.0.addresses.borrow_mut().entry(address.to_string()).or_default() += 1;
         let id = ConnectionId(self.0.next.replace(self.0.next.get() + 1));
         let client = Rc::new(Client {
             id,
             from,
-            connection: RefCell::default(),
+            connection: RefCell::new(Connection::new(self.0.limits.request_bytes_max)),
+            queued_bytes: Cell::new(0),
             gone: Cell::new(false),
             known: Cell::new(false),
             heard: Cell::new(now),
@@ -148,6 +186,25 @@ impl Clients {
         }
     }
 
+    /// Why a client is sent away, if it wastes our time.
+    fn wasted(&self, client: &Client, now: Instant) -> Option<&'static str> {
+        let ms_since = |since: Instant| now.since_us(since) / 1000;
+        let idle_ms_max = self.0.limits.idle_ms_max.unwrap_or(u64::MAX);
+        let connection = client.connection.borrow();
+        if client.write.get().is_some_and(|since| ms_since(since) > WRITE_MS_MAX) {
+            return Some("it does not read its replies");
+        }
+        // While we don't read, the client can't be late.
+        if !self.reads(&connection) {
+            return None;
+        }
+        let late = |(since, bytes)| ms_since(since) > FRAME_MS_MAX.min(idle_ms_max) + bytes / FRAME_BYTES_PER_MS_MIN;
+        if client.frame.get().is_some_and(late) {
+            return Some("a request takes too long to arrive");
+        }
+        (connection.is_idle() && ms_since(client.heard.get()) > idle_ms_max).then_some("it was idle too long")
+    }
+
     fn sum_up_complaints(&self) {
         let unsaid = self.0.complaints.replace(0).saturating_sub(COMPLAINTS_MAX);
         if unsaid > 0 {
@@ -160,11 +217,23 @@ impl Clients {
         if !client.gone.replace(true) {
             debug!(self.0.log, "connection closed"; "from" => &client.from, "reason" => reason);
             self.0.open.borrow_mut().remove(&client.id);
+            self.count(client);
+            let mut addresses = self.0.addresses.borrow_mut();
+            let address = address_of(&client.from);
+            match addresses.get_mut(address) {
+                Some(count) if *count > 1 => *count -= 1,
+                Some(_) | None => _ = addresses.remove(address),
+            }
             self.0.inbox.send(Input::Closed { connection: client.id });
             client.reader.ring();
             client.writer.ring();
         }
     }
+}
+
+/// Where a connection comes from, without its port.
+fn address_of(from: &str) -> &str {
+    from.rsplit_once(':').map_or(from, |(address, _)| address)
 }
 
 async fn accept<H: Host>(clients: Clients, host: H, mut listener: H::Listener) {
@@ -197,8 +266,9 @@ async fn read<H: Host>(clients: Clients, host: H, mut reader: H::Reader, client:
                 // Replies to earlier requests may be due: the writer ends the connection when they are written.
                 client.writer.ring();
             }
+            clients.count(&client);
             let mut connection = client.connection.borrow_mut();
-            if connection.wants_bytes() { reader.poll_read(cx, connection.space()).map(Some) } else { Poll::Pending }
+            if clients.reads(&connection) { reader.poll_read(cx, connection.space()).map(Some) } else { Poll::Pending }
         });
         match read.await {
             None => break "closed here".to_string(),
@@ -265,7 +335,10 @@ async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client
         });
         match written.await {
             None => break "closed here".to_string(),
-            Some(Ok(())) => client.write.set(None),
+            Some(Ok(())) => {
+                client.write.set(None);
+                client.connection.borrow_mut().wrote();
+            }
             Some(Err(error)) => break error.to_string(),
         }
         client.heard.set(host.now().monotonic);
@@ -281,27 +354,13 @@ async fn sweep<H: Host>(clients: Clients, host: H) {
         let now = host.now().monotonic;
         let wasteful: Vec<(Rc<Client>, &'static str)> = {
             let open = clients.0.open.borrow();
-            open.values().filter_map(|client| Some((client.clone(), wasted(client, now)?))).collect()
+            open.values().filter_map(|client| Some((client.clone(), clients.wasted(client, now)?))).collect()
         };
         for (client, reason) in wasteful {
             clients.complain(&client.from, reason);
             clients.leave(&client, reason);
         }
     }
-}
-
-fn wasted(client: &Client, now: Instant) -> Option<&'static str> {
-    let ms_since = |since: Instant| now.since_us(since) / 1000;
-    let connection = client.connection.borrow();
-    if client.write.get().is_some_and(|since| ms_since(since) > WRITE_MS_MAX) {
-        return Some("it does not read its replies");
-    }
-    // While we don't read, the client can't be late.
-    let late = |(since, bytes)| ms_since(since) > FRAME_MS_MAX + bytes / FRAME_BYTES_PER_MS_MIN;
-    if connection.wants_bytes() && client.frame.get().is_some_and(late) {
-        return Some("a request takes too long to arrive");
-    }
-    (connection.is_idle() && ms_since(client.heard.get()) > IDLE_MS_MAX).then_some("it was idle too long")
 }
 
 #[cfg(test)]
@@ -312,12 +371,22 @@ mod tests {
 
     const NOW: Instant = Instant(1_000_000);
 
+    const IDLE_MS_MAX: u64 = 600_000;
+
     fn clients(connections_max: usize) -> Clients {
-        Clients::new(Inbox::new().0, connections_max, Logger::root(Discard, o!()))
+        limited(ClientLimits { connections_max, ..ClientLimits::default() })
+    }
+
+    fn limited(limits: ClientLimits) -> Clients {
+        Clients::new(Inbox::new().0, limits, Logger::root(Discard, o!()))
     }
 
     fn enter(clients: &Clients) -> Option<Rc<Client>> {
-        clients.enter("somewhere".to_string(), NOW)
+        enter_from(clients, "10.0.0.1:5000")
+    }
+
+    fn enter_from(clients: &Clients, from: &str) -> Option<Rc<Client>> {
+        clients.enter(from.to_string(), NOW)
     }
 
     /// Sends a whole ApiVersions request.
@@ -341,19 +410,65 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_its_share_and_leaves_others_theirs() {
+        let clients = limited(ClientLimits { connections_per_address_max: 2, ..ClientLimits::default() });
+        let first = enter_from(&clients, "10.0.0.1:1").expect("room");
+        assert!(enter_from(&clients, "10.0.0.1:2").is_some());
+        assert!(enter_from(&clients, "10.0.0.1:3").is_none());
+        assert!(enter_from(&clients, "10.0.0.2:1").is_some() && enter_from(&clients, "::1:1").is_some());
+        clients.leave(&first, "test");
+        assert!(enter_from(&clients, "10.0.0.1:3").is_some());
+        assert!(enter_from(&clients, "10.0.0.1:4").is_none());
+    }
+
+    #[test]
+    fn when_the_queue_is_full_no_frame_begins_and_begun_ones_end() {
+        let clients = limited(ClientLimits { queued_bytes_max: Some(10), ..ClientLimits::default() });
+        let (one, other) = (enter(&clients).expect("room"), enter(&clients).expect("room"));
+        let reads = |client: &Client| clients.reads(&client.connection.borrow());
+        let feed = |client: &Client, bytes: &[u8]| {
+            client.connection.borrow_mut().space().put_slice(bytes);
+            assert!(hand_over(&clients, client));
+            clients.count(client);
+        };
+        assert!(reads(&one) && reads(&other));
+        feed(&one, b"\0\0\0\x0a\0\x12");
+        assert!(reads(&one) && !reads(&other), "the claim of one fills it");
+        feed(&one, b"\0\0\0\0\0\x01\xff\xff");
+        assert!(!reads(&one) && !reads(&other), "its request is in the core");
+        assert_eq!(clients.wasted(&other, NOW.plus_ms(FRAME_MS_MAX + 1)), None, "who is not read from can't be late");
+        clients.reply(one.id, RequestNumber(0), None);
+        assert!(reads(&one) && reads(&other));
+        feed(&other, b"\0\0\0\x0a");
+        clients.leave(&other, "test");
+        assert_eq!(clients.0.queued_bytes.get(), 0);
+        assert!(reads(&one));
+    }
+
+    #[test]
+    fn without_an_idle_limit_who_is_silent_stays_and_who_drips_does_not() {
+        let clients = limited(ClientLimits { idle_ms_max: None, ..ClientLimits::default() });
+        let client = enter(&clients).expect("room");
+        assert!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)).is_some());
+        ask(&clients, &client);
+        client.connection.borrow_mut().reply(RequestNumber(0), None);
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(1 << 40)), None);
+    }
+
+    #[test]
     fn a_frame_may_be_slow_but_not_drip() {
         let clients = clients(2);
         let client = enter(&clients).expect("room");
-        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX)), None);
-        assert!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)).is_some(), "a first frame that never comes");
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX)), None);
+        assert!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)).is_some(), "a first frame that never comes");
         ask(&clients, &client);
-        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)), None);
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)), None);
         client.connection.borrow_mut().reply(RequestNumber(0), None);
         client.connection.borrow_mut().space().put_slice(b"\0\0\x10\0abc");
         assert!(hand_over(&clients, &client));
         note_bytes(&client, 6400, NOW);
-        assert_eq!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 100)), None);
-        assert!(wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 101)).is_some());
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 100)), None);
+        assert!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 101)).is_some());
     }
 
     #[test]
@@ -361,11 +476,11 @@ mod tests {
         let clients = clients(2);
         let client = enter(&clients).expect("room");
         ask(&clients, &client);
-        assert_eq!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)), None, "a fetch may wait as long as it likes");
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)), None, "a fetch may wait as long as it likes");
         client.connection.borrow_mut().reply(RequestNumber(0), None);
-        assert_eq!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX)), None);
-        assert!(wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)).is_some());
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(IDLE_MS_MAX)), None);
+        assert!(clients.wasted(&client, NOW.plus_ms(IDLE_MS_MAX + 1)).is_some());
         client.write.set(Some(NOW));
-        assert_eq!(wasted(&client, NOW.plus_ms(WRITE_MS_MAX + 1)), Some("it does not read its replies"));
+        assert_eq!(clients.wasted(&client, NOW.plus_ms(WRITE_MS_MAX + 1)), Some("it does not read its replies"));
     }
 }

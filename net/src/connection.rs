@@ -5,12 +5,13 @@
 //! - numbers start at 0 and have no holes; replies leave in the order of numbers;
 //! - a fault or a close takes effect after the replies to earlier requests were written, and nothing after it is answered;
 //! - requests in the core ≤ [`REQUESTS_IN_FLIGHT_MAX`], their bytes ≤ [`REQUEST_BYTES_IN_FLIGHT_MAX`] + one frame: beyond that
-//!   [`Connection::wants_bytes`] says no.
+//!   [`Connection::wants_bytes`] says no;
+//! - answers that are there and those that may come ≤ [`ANSWER_BYTES_IN_FLIGHT_MAX`] or one request's: beyond that a request stays here.
 //!
 //! Source: Kafka protocol guide, "Network"; `SocketServer` answers one request after the other, and so do we as far as a client can see.
 
-use crate::frame::{BadSize, FrameBuffer, SizeOrder};
-use crate::limits::{REQUEST_BYTES_IN_FLIGHT_MAX, WRITE_BYTES, WRITE_SLICES};
+use crate::frame::{BadSize, FrameBuffer, SIZE_BYTES, SizeOrder};
+use crate::limits::{ANSWER_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, WRITE_BYTES, WRITE_SLICES};
 use bytes::{Bytes, BytesMut};
 use ottla_core::api::{self, ClientRequest, Refusal};
 use ottla_core::ids::RequestNumber;
@@ -47,7 +48,8 @@ struct Slot {
 
 #[derive(Debug)]
 enum SlotState {
-    Waiting,
+    /// With the bytes that the answer may have.
+    Waiting(usize),
     Answered(Option<Vec<Bytes>>),
 }
 
@@ -60,30 +62,40 @@ pub struct Connection {
     slots: VecDeque<Slot>,
     /// Sum of the slots' bytes.
     slot_bytes: usize,
+    /// The next request, with the bytes of its frame, while its answer has no room.
+    next: Option<(usize, Box<ClientRequest>)>,
     /// What may be written now, in order.
     ready: VecDeque<Bytes>,
-    ready_bytes: usize,
+    /// Bytes of answers that are there: in slots, ready or taken.
+    answered_bytes: usize,
+    /// Bytes of answers that may come.
+    expected_bytes: usize,
+    /// Bytes that were taken and may not be written yet.
+    taken_bytes: usize,
     /// No request from this number on is answered.
     end: Option<(u64, &'static str)>,
 }
 
 impl Default for Connection {
     fn default() -> Self {
-        Connection::new()
+        Connection::new(REQUEST_BYTES_MAX)
     }
 }
 
 impl Connection {
-    /// A fresh connection.
+    /// A fresh connection that takes frames of at most `request_bytes_max` bytes.
     #[must_use]
-    pub fn new() -> Connection {
+    pub fn new(request_bytes_max: usize) -> Connection {
         Connection {
-            frames: FrameBuffer::new(SizeOrder::Big, REQUEST_BYTES_MAX),
+            frames: FrameBuffer::new(SizeOrder::Big, request_bytes_max),
             first: 0,
             slots: VecDeque::new(),
             slot_bytes: 0,
+            next: None,
             ready: VecDeque::new(),
-            ready_bytes: 0,
+            answered_bytes: 0,
+            expected_bytes: 0,
+            taken_bytes: 0,
             end: None,
         }
     }
@@ -96,7 +108,7 @@ impl Connection {
     /// Whether reading should go on: back-pressure towards the client.
     #[must_use]
     pub fn wants_bytes(&self) -> bool {
-        self.end.is_none() && self.has_room()
+        self.end.is_none() && self.next.is_none() && self.has_room()
     }
 
     /// Whether the client began a frame and owes us the rest.
@@ -105,40 +117,64 @@ impl Connection {
         self.frames.is_inside_frame()
     }
 
+    /// Whether the size of that frame is known.
+    #[must_use]
+    pub fn has_claimed(&self) -> bool {
+        self.frames.has_claimed()
+    }
+
+    /// Bytes of requests that are here, in the core or announced.
+    #[must_use]
+    pub fn request_bytes(&self) -> usize {
+        self.frames.claimed_bytes() + self.slot_bytes + self.next.as_ref().map_or(0, |(bytes, _)| *bytes)
+    }
+
     /// Whether the client waits for nothing.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.slots.is_empty() && self.ready.is_empty()
+        self.slots.is_empty() && self.next.is_none() && self.ready.is_empty()
     }
 
-    /// The next whole request in what came in; `None` when there is none or when enough are in flight (ask again after a reply).
-    /// A fault ends the connection as if the core had closed it, and is told once.
+    /// The next whole request in what came in; `None` when there is none or when enough are in flight (ask again after a reply and after
+    /// a write). A fault ends the connection as if the core had closed it, and is told once.
     ///
     /// # Errors
     /// The client sent something that no broker can answer.
     pub fn next_request(&mut self) -> Result<Option<(RequestNumber, Box<ClientRequest>)>, ConnectionFault> {
-        if !self.wants_bytes() {
+        if self.end.is_some() || !self.has_room() {
             return Ok(None);
         }
         let number = self.next_number();
-        let decoded = match self.frames.next_frame() {
-            Ok(None) => return Ok(None),
+        let (bytes, request) = match self.next.take() {
+            Some(next) => next,
+            None => match self.decode_next() {
+                Ok(Some(next)) => next,
+                Ok(None) => return Ok(None),
+                Err(fault) => {
+                    self.end = Some((number, fault.reason()));
+                    return Err(fault);
+                }
+            },
+        };
+        let (owed, expected) = (self.answered_bytes + self.expected_bytes, request.answer_bytes_expected());
+        if expected > 0 && owed > 0 && owed + expected > ANSWER_BYTES_IN_FLIGHT_MAX {
+            self.next = Some((bytes, request));
+            return Ok(None);
+        }
+        self.slots.push_back(Slot { bytes, state: SlotState::Waiting(expected) });
+        self.slot_bytes += bytes;
+        self.expected_bytes += expected;
+        Ok(Some((RequestNumber(number), request)))
+    }
+
+    fn decode_next(&mut self) -> Result<Option<(usize, Box<ClientRequest>)>, ConnectionFault> {
+        match self.frames.next_frame() {
+            Ok(None) => Ok(None),
             Ok(Some(frame)) => {
                 let bytes = frame.len();
-                api::decode(frame).map(|request| (bytes, request)).map_err(ConnectionFault::Refused)
+                api::decode(frame).map(|request| Some((bytes, Box::new(request)))).map_err(ConnectionFault::Refused)
             }
             Err(BadSize(size)) => Err(ConnectionFault::Size(size)),
-        };
-        match decoded {
-            Ok((bytes, request)) => {
-                self.slots.push_back(Slot { bytes, state: SlotState::Waiting });
-                self.slot_bytes += bytes;
-                Ok(Some((RequestNumber(number), Box::new(request))))
-            }
-            Err(fault) => {
-                self.end = Some((number, fault.reason()));
-                Err(fault)
-            }
         }
     }
 
@@ -152,7 +188,9 @@ impl Connection {
         }
         let slot = number.0.checked_sub(self.first).and_then(|slot| self.slots.get_mut(usize::try_from(slot).ok()?));
         let slot = slot.expect("a reply answers a request that was handed out and is not answered yet");
-        assert!(matches!(slot.state, SlotState::Waiting), "request {number} is answered twice");
+        let SlotState::Waiting(expected) = slot.state else { panic!("request {number} is answered twice") };
+        self.expected_bytes -= expected;
+        self.answered_bytes += written_bytes(frame.as_deref());
         slot.state = SlotState::Answered(frame);
         self.settle();
     }
@@ -161,16 +199,22 @@ impl Connection {
     pub fn close(&mut self, number: RequestNumber, reason: &'static str) {
         if self.end.is_none_or(|(end, _)| number.0 < end) {
             self.end = Some((number.0, reason));
+            self.next = None;
             while self.next_number() > number.0
                 && let Some(slot) = self.slots.pop_back()
             {
                 self.slot_bytes -= slot.bytes;
+                match slot.state {
+                    SlotState::Waiting(expected) => self.expected_bytes -= expected,
+                    SlotState::Answered(frame) => self.answered_bytes -= written_bytes(frame.as_deref()),
+                }
             }
         }
     }
 
-    /// What to write next, at most about [`WRITE_BYTES`]; empty when nothing is ready.
+    /// What to write next, at most about [`WRITE_BYTES`]; empty when nothing is ready. What was taken before is written by now.
     pub fn take_writes(&mut self) -> Vec<Bytes> {
+        self.wrote();
         let mut slices = Vec::new();
         let mut bytes = 0;
         while bytes < WRITE_BYTES
@@ -180,8 +224,13 @@ impl Connection {
             bytes += slice.len();
             slices.push(slice);
         }
-        self.ready_bytes -= bytes;
+        self.taken_bytes = bytes;
         slices
+    }
+
+    /// What was taken is written.
+    pub fn wrote(&mut self) {
+        self.answered_bytes -= std::mem::take(&mut self.taken_bytes);
     }
 
     /// Whether anything can be written.
@@ -200,7 +249,7 @@ impl Connection {
         // Replies that the client does not read count as well: they end its stream of requests.
         self.slots.len() < REQUESTS_IN_FLIGHT_MAX
             && self.slot_bytes < REQUEST_BYTES_IN_FLIGHT_MAX
-            && self.ready_bytes < REQUEST_BYTES_IN_FLIGHT_MAX
+            && self.answered_bytes < REQUEST_BYTES_IN_FLIGHT_MAX
     }
 
     fn next_number(&self) -> u64 {
@@ -222,10 +271,14 @@ impl Connection {
     fn queue(&mut self, frame: Vec<Bytes>) {
         let size: usize = frame.iter().map(Bytes::len).sum();
         let field = i32::try_from(size).expect("a response is far below 2 GiB: fetches are bounded by fetch.max.bytes");
-        self.ready_bytes += size + field.to_be_bytes().len();
         self.ready.push_back(Bytes::copy_from_slice(&field.to_be_bytes()));
         self.ready.extend(frame.into_iter().filter(|slice| !slice.is_empty()));
     }
+}
+
+/// Bytes that an answer takes on its way to the client.
+fn written_bytes(frame: Option<&[Bytes]>) -> usize {
+    frame.map_or(0, |slices| SIZE_BYTES + slices.iter().map(Bytes::len).sum::<usize>())
 }
 
 #[cfg(test)]
@@ -244,7 +297,7 @@ mod tests {
     }
 
     fn with_requests(count: i32) -> Connection {
-        let mut connection = Connection::new();
+        let mut connection = Connection::default();
         for correlation in 0..count {
             connection.space().put_slice(&api_versions(correlation));
         }
@@ -301,10 +354,90 @@ mod tests {
 
     #[test]
     fn a_frame_that_is_no_request_is_refused() {
-        let mut connection = Connection::new();
+        let mut connection = Connection::default();
         connection.space().put_slice(b"\0\0\0\x03abc");
         assert_eq!(connection.next_request().err(), Some(ConnectionFault::Refused(Refusal::Malformed)));
         assert_eq!(connection.finished(), Some(Refusal::Malformed.reason()));
+    }
+
+    /// Fetch v4 of nothing, for that many bytes.
+    fn fetch(bytes_max: i32) -> Vec<u8> {
+        let mut body = vec![0, 1, 0, 4, 0, 0, 0, 0, 0xff, 0xff];
+        body.extend([0xff; 4]);
+        body.extend([0; 8]);
+        body.extend(bytes_max.to_be_bytes());
+        body.extend([0; 5]);
+        [&u32::try_from(body.len()).expect("small").to_be_bytes()[..], &body].concat()
+    }
+
+    #[test]
+    fn who_does_not_read_answers_gets_no_more_of_them() {
+        const MIB: usize = 1 << 20;
+        let mut connection = Connection::default();
+        for _ in 0..100 {
+            connection.space().put_slice(&fetch(40 << 20));
+        }
+        let (first, _) = connection.next_request().expect("well-formed").expect("the first one always goes");
+        assert!(connection.next_request().expect("well-formed").is_none() && !connection.wants_bytes());
+        connection.reply(first, Some(vec![Bytes::from(vec![0; 40 * MIB])]));
+        assert!(connection.next_request().expect("well-formed").is_none(), "nobody read the answer");
+        assert_eq!(connection.take_writes().concat().len(), 40 * MIB + 4);
+        assert!(connection.next_request().expect("well-formed").is_none(), "it may still be on its way");
+        connection.wrote();
+        let (second, _) = connection.next_request().expect("well-formed").expect("there is room again");
+        connection.close(second, "test");
+        assert_eq!((connection.answered_bytes, connection.expected_bytes), (0, 0));
+    }
+
+    #[test]
+    fn small_requests_pass_while_a_fetch_waits_for_records() {
+        let mut connection = Connection::default();
+        connection.space().put_slice(&fetch(i32::MAX));
+        connection.space().put_slice(&api_versions(1));
+        assert!(connection.next_request().expect("well-formed").is_some());
+        assert!(connection.next_request().expect("well-formed").is_some());
+        assert!(connection.wants_bytes() && !connection.is_idle());
+    }
+
+    #[test]
+    fn request_bytes_are_counted_from_the_claim_to_the_answer() {
+        let mut connection = Connection::new(1000);
+        let frame = api_versions(1);
+        connection.space().put_slice(&frame[..4]);
+        assert!(connection.next_request().expect("well-formed").is_none() && connection.has_claimed());
+        assert_eq!(connection.request_bytes(), frame.len());
+        connection.space().put_slice(&frame[4..]);
+        assert!(connection.next_request().expect("well-formed").is_some() && !connection.has_claimed());
+        assert_eq!(connection.request_bytes(), frame.len() - SIZE_BYTES);
+        connection.reply(RequestNumber(0), None);
+        assert_eq!(connection.request_bytes(), 0);
+        connection.space().put_slice(&1001_i32.to_be_bytes());
+        assert_eq!(connection.next_request().err(), Some(ConnectionFault::Size(1001)));
+    }
+
+    #[test]
+    fn large_requests_in_flight_stop_the_reading() {
+        let mut connection = Connection::default();
+        let mut frame = api_versions(1);
+        frame.resize(REQUEST_BYTES_IN_FLIGHT_MAX / 2 + SIZE_BYTES, 0);
+        frame[..SIZE_BYTES].copy_from_slice(&u32::try_from(REQUEST_BYTES_IN_FLIGHT_MAX / 2).expect("small").to_be_bytes());
+        for _ in 0..2 {
+            assert!(connection.wants_bytes());
+            let mut rest = &frame[..];
+            while !rest.is_empty() {
+                let space = connection.space();
+                let count = rest.len().min(space.capacity() - space.len());
+                space.put_slice(&rest[..count]);
+                rest = &rest[count..];
+                if !rest.is_empty() {
+                    assert!(connection.next_request().expect("well-formed").is_none());
+                }
+            }
+            assert!(connection.next_request().expect("well-formed").is_some());
+        }
+        assert!(!connection.wants_bytes());
+        connection.reply(RequestNumber(0), None);
+        assert!(connection.wants_bytes());
     }
 
     #[test]

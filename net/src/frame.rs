@@ -88,6 +88,30 @@ impl FrameBuffer {
         self.large.is_some() || !self.small.is_empty()
     }
 
+    /// Bytes that are here or were announced: what is read, and the rest of the frame whose size is known.
+    #[must_use]
+    pub fn claimed_bytes(&self) -> usize {
+        match &self.large {
+            Some((frame, size)) => frame.len().max(*size),
+            None => self.small.len().max(self.claimed_size().and_then(Result::ok).map_or(0, |size| SIZE_BYTES + size)),
+        }
+    }
+
+    /// Whether the size of a frame is known that is not whole.
+    #[must_use]
+    pub fn has_claimed(&self) -> bool {
+        self.large.is_some() || matches!(self.claimed_size(), Some(Ok(_)))
+    }
+
+    fn claimed_size(&self) -> Option<Result<usize, BadSize>> {
+        let field = self.small.first_chunk::<SIZE_BYTES>()?;
+        let claimed = match self.order {
+            SizeOrder::Big => i32::from_be_bytes(*field),
+            SizeOrder::Little => i32::from_le_bytes(*field),
+        };
+        Some(usize::try_from(claimed).ok().filter(|size| *size <= self.bytes_max).ok_or(BadSize(claimed)))
+    }
+
     /// The next whole frame without its size field; `None` until more bytes came.
     ///
     /// # Errors
@@ -100,12 +124,7 @@ impl FrameBuffer {
             }
             return Ok(Some(self.finish_large(frame, size)));
         }
-        let Some(field) = self.small.first_chunk::<SIZE_BYTES>() else { return Ok(None) };
-        let claimed = match self.order {
-            SizeOrder::Big => i32::from_be_bytes(*field),
-            SizeOrder::Little => i32::from_le_bytes(*field),
-        };
-        let size = usize::try_from(claimed).ok().filter(|size| *size <= self.bytes_max).ok_or(BadSize(claimed))?;
+        let Some(size) = self.claimed_size().transpose()? else { return Ok(None) };
         let end = SIZE_BYTES + size;
         if self.small.len() < end {
             if end > READ_BYTES {
@@ -234,6 +253,18 @@ mod tests {
         assert!(buffer.space().capacity() <= FRAME_BYTES_FIRST);
         assert!(feed(&mut buffer, &vec![0; 1 << 20]).is_empty());
         assert!(buffer.space().capacity() <= 4 << 20);
+    }
+
+    #[test]
+    fn a_claim_is_known_as_soon_as_the_size_is() {
+        let mut buffer = FrameBuffer::new(SizeOrder::Big, 100 << 20);
+        let stream = frame(200_000, 1);
+        assert!(feed(&mut buffer, &stream[..3]).is_empty());
+        assert_eq!((buffer.claimed_bytes(), buffer.has_claimed()), (3, false));
+        assert!(feed(&mut buffer, &stream[3..10]).is_empty());
+        assert_eq!((buffer.claimed_bytes(), buffer.has_claimed()), (200_000, true));
+        assert_eq!(feed(&mut buffer, &stream[10..]).len(), 1);
+        assert_eq!((buffer.claimed_bytes(), buffer.has_claimed()), (0, false));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod bell;
 mod client;
+mod client_limits;
 pub mod connection;
 pub mod frame;
 mod hello;
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod node;
 pub mod peer;
 
+pub use client_limits::ClientLimits;
 pub use connection::{Connection, ConnectionFault};
 pub use host::{Disk, Host, Reader, Writer};
 pub use inbox::{Inbox, InboxReceiver};

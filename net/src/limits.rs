@@ -1,18 +1,19 @@
 //! The bounds of the shell: unit, where each comes from, what happens when it is reached. Those of requests and peer frames are in
 //! [`ottla_core::limits`].
 
-/// Open client connections of a broker. About half of the 20,000 file handles a broker plans with; the next connection is closed
-/// at once and the log says so (once per burst).
+/// Open client connections of a broker, whatever `max.connections` says. About half of the 20,000 file handles a broker plans with. What
+/// happens at the bound: [`crate::ClientLimits::connections_max`].
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// Milliseconds without a byte from a client that is owed nothing: the connection is closed. Kafka's `connections.max.idle.ms`.
-pub const IDLE_MS_MAX: u64 = 600_000;
-/// Milliseconds a started frame, or the first frame of a connection, may take to arrive. A slow drip or a half-open connection
-/// holds its memory no longer than this, then it is closed.
+/// Milliseconds a started frame, or the first frame of a connection, may take to arrive; no longer than `connections.max.idle.ms`. A slow drip
+/// or a half-open connection holds its memory no longer than this, then it is closed.
 pub const FRAME_MS_MAX: u64 = 60_000;
 /// Milliseconds a write to a client may make no end: a client that asks and never reads is closed.
 pub const WRITE_MS_MAX: u64 = 60_000;
 /// Bytes of requests of one connection that may be in the core before the shell stops reading from it; one frame may exceed it.
 pub const REQUEST_BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of answers that one connection is owed: those that its client has not read, and those that requests in the core may still give. A
+/// request that could exceed it waits until the earlier answers are written; one always goes.
+pub const ANSWER_BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
 /// Bytes read from a socket at once; a connection whose frames are small keeps a buffer of this size only while bytes wait in it.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Bytes a frame buffer starts with, whatever size the frame claims: it grows as bytes arrive.

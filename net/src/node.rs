@@ -5,9 +5,10 @@
 
 use crate::bell::yield_once;
 use crate::client::Clients;
+use crate::client_limits::ClientLimits;
 use crate::host::{Disk, Host};
 use crate::inbox::{Inbox, InboxReceiver};
-use crate::limits::{CONNECTIONS_MAX, ROUND_INPUTS_MAX};
+use crate::limits::ROUND_INPUTS_MAX;
 use crate::peer::{PeerBook, Peers};
 use core::pin::pin;
 use futures_util::StreamExt;
@@ -30,8 +31,8 @@ pub struct NodeSettings<H: Host> {
     pub peers: Option<H::Listener>,
     /// The other brokers.
     pub book: PeerBook,
-    /// Open client connections at most; not above [`CONNECTIONS_MAX`].
-    pub connections_max: usize,
+    /// What the operator allows clients.
+    pub limits: ClientLimits,
     /// For people.
     pub log: Logger,
 }
@@ -66,7 +67,7 @@ impl<H: Host> Node<H> {
         (sender, inbox): (Inbox, InboxReceiver),
         settings: NodeSettings<H>,
     ) -> Node<H> {
-        let clients = Clients::new(sender.clone(), settings.connections_max.min(CONNECTIONS_MAX), settings.log.clone());
+        let clients = Clients::new(sender.clone(), settings.limits, settings.log.clone());
         let peers = Peers::new(settings.book, sender, settings.log);
         clients.serve(&host, settings.clients);
         peers.serve(&host, settings.peers);

@@ -11,6 +11,7 @@ use crate::config::{
 };
 use crate::controller::{ClusterState, ConfigResource, check_topic_name};
 use crate::ids::BrokerId;
+use crate::limits::DESCRIBED_SETTINGS_MAX;
 use crate::protocol::messages::describe_configs::request::Resources;
 use crate::protocol::messages::describe_configs::response::{Configs, Results, Synonyms};
 use crate::protocol::messages::describe_configs::{DescribeConfigsRequest, DescribeConfigsResponse};
@@ -29,6 +30,9 @@ const WITHOUT_EFFECT: &str = "Known to Kafka; without effect here.";
 const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the message was sent to an \
      incompatible broker. See the broker logs for more details.";
 
+/// Told where the answer is full.
+const TOO_MANY: &str = "Too many settings for one answer; ask for fewer resources at once.";
+
 /// What the answer is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
@@ -43,8 +47,12 @@ pub struct Known<'a> {
 /// Answers a request.
 #[must_use]
 pub fn respond(known: &Known<'_>, request: &DescribeConfigsRequest) -> DescribeConfigsResponse {
+    let mut left = DESCRIBED_SETTINGS_MAX;
     let results = request.resources.iter().map(|resource| {
-        let (error_code, error_message, configs) = match describe(known, request, resource) {
+        let described =
+            if left == 0 { Err((ErrorCode::InvalidRequest, TOO_MANY.into())) } else { describe(known, request, resource) };
+        left = left.saturating_sub(described.as_ref().map_or(0, Vec::len));
+        let (error_code, error_message, configs) = match described {
             Ok(configs) => (0, String::new(), configs),
             Err((code, message)) => (code.code(), message, Vec::new()),
         };
@@ -241,6 +249,21 @@ mod tests {
         assert_eq!(ask(2, "cf", None).configs.len(), 33);
         assert_eq!(ask(2, "cf", Some(&["no.such.key"])).configs.len(), 0);
         assert!(ask(2, "cf", None).configs.iter().all(|c| c.documentation.is_some()));
+    }
+
+    #[test]
+    fn an_answer_has_an_end_however_often_a_resource_is_named() {
+        let cluster = state_of(&[Command::RegisterBroker(registration(1))]);
+        let file = Values::new();
+        let known = Known { broker: BrokerId(1), cluster: &cluster, layers: cluster.broker_layers(BrokerId(1), &file) };
+        let resource = Resources { resource_type: GROUP, resource_name: "g".into(), configuration_keys: None };
+        let full = DESCRIBED_SETTINGS_MAX.div_ceil(GROUP_SETTINGS.len());
+        let request = DescribeConfigsRequest { resources: vec![resource; full + 2], ..DescribeConfigsRequest::default() };
+        let results = respond(&known, &request).results;
+        assert!(results[..full].iter().all(|result| result.error_code == 0));
+        for refused in &results[full..] {
+            assert_eq!((refused.error_code, refused.error_message.as_deref()), (42, Some(TOO_MANY)));
+        }
     }
 
     #[test]

@@ -34,7 +34,10 @@ pub use served::{Api, SERVED, Served, served};
 pub use view::{Endpoint, TopicKey, View, check_epoch};
 
 use crate::ids::{ConnectionId, RequestNumber};
-use crate::limits::{DECOMPRESSED_BYTES_MAX, PINNED_BATCH_BYTES_MIN, PINNED_FRAME_BYTES_MAX};
+use crate::limits::{
+    ANSWER_BYTES_EXPECTED, DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX, FETCH_BYTES_MAX, PINNED_BATCH_BYTES_MIN,
+    PINNED_FRAME_BYTES_MAX,
+};
 use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
     alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
@@ -48,7 +51,7 @@ use crate::protocol::messages::{
     offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
 };
 use crate::protocol::{DecodeError, Message, Reader, RequestHeader, encode_response};
-use crate::record::{BatchFault, CheckLimits, CheckedBatch, check};
+use crate::record::{BatchFault, BatchHeader, CheckLimits, CheckedBatch, Codec, check};
 use bytes::{Bytes, BytesMut};
 use core::ops::Range;
 
@@ -113,6 +116,37 @@ pub enum Ask {
     DescribeTopicPartitions(DescribeTopicPartitionsRequest),
 }
 
+impl ClientRequest {
+    /// Bytes of answer that a connection reckons with before it is made, so that who asks for much and reads nothing is asked to wait. 0 where
+    /// the answer is hardly larger than the request.
+    #[must_use]
+    pub fn answer_bytes_expected(&self) -> usize {
+        match &self.ask {
+            Ask::Fetch(request) => usize::try_from(request.max_bytes.min(FETCH_BYTES_MAX)).unwrap_or(0),
+            Ask::Produce { .. }
+            | Ask::ListOffsets(_)
+            | Ask::OffsetForLeaderEpoch(_)
+            | Ask::ApiVersions(_)
+            | Ask::DeleteTopics(_)
+            | Ask::DeleteRecords(_)
+            | Ask::InitProducerId(_)
+            | Ask::AlterConfigs(_)
+            | Ask::CreatePartitions(_)
+            | Ask::IncrementalAlterConfigs(_)
+            | Ask::ListPartitionReassignments(_) => 0,
+            Ask::Metadata(_)
+            | Ask::CreateTopics(_)
+            | Ask::DescribeConfigs(_)
+            | Ask::DescribeLogDirs(_)
+            | Ask::ElectLeaders(_)
+            | Ask::DescribeQuorum(_)
+            | Ask::DescribeCluster(_)
+            | Ask::ListConfigResources(_)
+            | Ask::DescribeTopicPartitions(_) => ANSWER_BYTES_EXPECTED,
+        }
+    }
+}
+
 /// Why a frame is not answered: the connection is closed, as Kafka does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
@@ -170,7 +204,7 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::Produce => {
             let request = ProduceRequest::decode(&mut reader, version)?;
             drop(reader);
-            split(frame, request, version)
+            split(frame, request, version, DECOMPRESSED_BYTES_PER_REQUEST_MAX)
         }
         Api::Fetch => Ask::Fetch(FetchRequest::decode(&mut reader, version)?),
         Api::ListOffsets => Ask::ListOffsets(ListOffsetsRequest::decode(&mut reader, version)?),
@@ -202,8 +236,9 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
     Ok(ClientRequest { header, ask })
 }
 
-/// Takes the record batches out of a produce frame, each as the only owner of its bytes, and checks them.
-fn split(frame: Bytes, mut request: ProduceRequest, version: i16) -> Ask {
+/// Takes the record batches out of a produce frame, each as the only owner of its bytes, and checks them. All together may take
+/// `allowance` bytes when decompressed.
+fn split(frame: Bytes, mut request: ProduceRequest, version: i16, mut allowance: usize) -> Ask {
     let start = frame.as_ptr().addr();
     let mut ranges: Vec<Option<Range<usize>>> = Vec::new();
     for topic in &mut request.topic_data {
@@ -219,12 +254,13 @@ fn split(frame: Bytes, mut request: ProduceRequest, version: i16) -> Ask {
     // Nobody points into the frame any more, so this is a change of type. A frame that the shell still shares is copied once.
     let mut rest = frame.try_into_mut().unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
     let mut taken = 0;
-    let limits = CheckLimits { decompressed_bytes_max: DECOMPRESSED_BYTES_MAX, is_zstd_known: version >= 7 };
     let batches = ranges
         .into_iter()
         .map(|range| {
             // Kafka never answers null records, its handler breaks; here they are no batch like empty ones.
             let range = range.ok_or(BatchFault::NoBatch)?;
+            let limits =
+                CheckLimits { decompressed_bytes_max: DECOMPRESSED_BYTES_MAX.min(allowance), is_zstd_known: version >= 7 };
             if range.is_empty() {
                 return check(BytesMut::new(), &limits);
             }
@@ -232,10 +268,25 @@ fn split(frame: Bytes, mut request: ProduceRequest, version: i16) -> Ask {
             taken = range.end;
             let batch = rest.split_to(range.len());
             let is_small = batch.len() < PINNED_BATCH_BYTES_MIN;
-            check(if is_pinning && is_small { BytesMut::from(batch.as_ref()) } else { batch }, &limits)
+            let is_compressed = BatchHeader::parse(&batch).is_ok_and(|header| header.codec() != Ok(Codec::None));
+            let checked = check(if is_pinning && is_small { BytesMut::from(batch.as_ref()) } else { batch }, &limits);
+            if is_compressed {
+                allowance -= decompressed(&checked, &limits);
+            }
+            checked
         })
         .collect();
     Ask::Produce { request, batches }
+}
+
+/// Bytes that were decompressed to judge a compressed batch; of one that turned out to be wrong only afterwards it is not known, so as many
+/// as it might have been.
+fn decompressed(checked: &Result<CheckedBatch, BatchFault>, limits: &CheckLimits) -> usize {
+    match checked {
+        Ok(batch) => batch.facts.decompressed_bytes,
+        Err(fault) if fault.follows_decompression() => limits.decompressed_bytes_max,
+        Err(_) => 0,
+    }
 }
 
 /// Where an answer goes and how it is written.
@@ -261,5 +312,39 @@ impl ReplyTo {
     /// Says that there is no answer, so that later ones need not wait.
     pub fn skip(&self, out: &mut Outputs) {
         out.push(Output::Reply { connection: self.connection, number: self.number, frame: None });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::encode_request;
+    use crate::protocol::messages::produce::request::{PartitionData, TopicData};
+    use crate::record::BatchBuilder;
+
+    /// What is said of batches of one record each, as they come in one request.
+    fn judged(codecs: &[Codec], allowance: usize) -> Vec<Option<BatchFault>> {
+        let batch = |codec: &Codec| {
+            let mut builder = BatchBuilder::new().codec(*codec);
+            builder.push(1_700_000_000_000, None, Some(&[0; 1000]));
+            PartitionData { index: 0, records: Some(builder.build().freeze().into()) }
+        };
+        let topic = TopicData { partition_data: codecs.iter().map(batch).collect(), ..TopicData::default() };
+        let request = ProduceRequest { topic_data: vec![topic], ..ProduceRequest::default() };
+        let frame = Bytes::from(encode_request(&request, 9, 1, "test").concat());
+        let mut reader = Reader::new(frame.clone());
+        RequestHeader::decode(&mut reader).expect("a header");
+        let request = ProduceRequest::decode(&mut reader, 9).expect("a body");
+        let Ask::Produce { batches, .. } = split(frame, request, 9, allowance) else { panic!("it is a produce request") };
+        batches.into_iter().map(Result::err).collect()
+    }
+
+    #[test]
+    fn the_batches_of_a_request_share_what_they_may_take_when_decompressed() {
+        let codecs = [Codec::Gzip, Codec::None, Codec::Lz4, Codec::Zstd, Codec::None];
+        assert_eq!(judged(&codecs, 4_000), [None, None, None, None, None]);
+        let too_large = Some(BatchFault::DecompressedTooLarge);
+        assert_eq!(judged(&codecs, 2_500), [None, None, None, too_large.clone(), None]);
+        assert_eq!(judged(&codecs, 100), [too_large.clone(), None, too_large.clone(), too_large, None]);
     }
 }

@@ -57,6 +57,10 @@ impl BrokerSettings {
         let (lag_ms, session_ms) = (unsigned("replica.lag.time.max.ms"), unsigned("broker.session.timeout.ms"));
         let (heartbeat_ms, transaction_ms) = (unsigned("broker.heartbeat.interval.ms"), number("transaction.max.timeout.ms"));
         let expiration_ms = number("producer.id.expiration.ms");
+        let (request_bytes, queued_bytes) = (number("socket.request.max.bytes"), number("queued.max.request.bytes"));
+        if queued_bytes > 0 && queued_bytes < request_bytes {
+            return Err("queued.max.request.bytes must be larger or equal to socket.request.max.bytes".to_string());
+        }
         let is_balanced = text("auto.leader.rebalance.enable") == "true";
         let balance_ms = unsigned("leader.imbalance.check.interval.seconds").max(1).saturating_mul(1000);
         Ok(BrokerSettings {
@@ -115,6 +119,13 @@ mod tests {
         assert_eq!(given("num.partitions", "6").expect("legal").num_partitions, 6);
         assert!(!given("auto.create.topics.enable", "false").expect("legal").auto_create_topics);
         assert_eq!(given("broker.heartbeat.interval.ms", "100").expect("legal").broker_heartbeat_interval_ms, 100);
+    }
+
+    #[test]
+    fn a_request_must_fit_into_the_queue() {
+        assert!(given("queued.max.request.bytes", "104857600").is_ok());
+        assert!(given("queued.max.request.bytes", "104857599").is_err());
+        assert!(given("queued.max.request.bytes", "-1").is_ok() && given("queued.max.request.bytes", "0").is_ok());
     }
 
     #[test]

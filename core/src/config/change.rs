@@ -156,7 +156,7 @@ fn is_about_listeners(name: &str) -> bool {
 }
 
 /// Settings that are dynamic in Kafka and that this broker acts upon, but reads at its start only.
-const READ_AT_START: [&str; 1] = ["producer.id.expiration.ms"];
+const READ_AT_START: [&str; 3] = ["producer.id.expiration.ms", "max.connections", "max.connections.per.ip"];
 
 /// Names that Kafka takes with the prefix of a listener only.
 fn is_a_key_store(name: &str) -> bool {

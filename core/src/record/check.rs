@@ -381,6 +381,31 @@ impl BatchFault {
         }
     }
 
+    /// Whether the fault may be found only after the body was decompressed.
+    #[must_use]
+    pub fn follows_decompression(&self) -> bool {
+        match self {
+            BatchFault::Undecodable | BatchFault::DecompressedTooLarge | BatchFault::Records(_) | BatchFault::InnerOffset => true,
+            BatchFault::NoBatch
+            | BatchFault::Length(_)
+            | BatchFault::UnknownMagic(_)
+            | BatchFault::OldMagic(_)
+            | BatchFault::ZstdTooEarly
+            | BatchFault::SecondBatch
+            | BatchFault::DamageAfter
+            | BatchFault::BaseOffset(_)
+            | BatchFault::Crc
+            | BatchFault::UnknownCodec(_)
+            | BatchFault::Count
+            | BatchFault::Sequence
+            | BatchFault::Control
+            | BatchFault::MessageTooLarge
+            | BatchFault::SegmentTooSmall
+            | BatchFault::NullKeys { .. }
+            | BatchFault::Timestamps { .. } => false,
+        }
+    }
+
     /// Whether the answer carries the log start offset (else -1).
     #[must_use]
     pub fn tells_log_start(&self) -> bool {

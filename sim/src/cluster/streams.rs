@@ -41,7 +41,7 @@ impl Cluster {
                 client,
                 node,
                 life,
-                connection: Connection::new(),
+                connection: Connection::default(),
                 notes: VecDeque::new(),
                 to_client: BytesMut::new(),
                 is_open_at_client: true,
@@ -187,6 +187,7 @@ impl Cluster {
                 bytes.put_slice(&slice);
             }
         }
+        link.connection.wrote();
         let is_over = link.connection.finished().is_some();
         let (client, node) = (link.client, link.node);
         if !bytes.is_empty() {

@@ -10,7 +10,7 @@ use ottla_core::disk::FileName;
 use ottla_core::ids::BrokerId;
 use ottla_core::output::Outputs;
 use ottla_core::{BrokerConfig, Recovery, RecoveryStep};
-use ottla_net::{Ended, Host, Inbox, Node, NodeSettings, PeerBook};
+use ottla_net::{ClientLimits, Ended, Host, Inbox, Node, NodeSettings, PeerBook};
 
 const CLUSTER_ID: &str = "c2ltdWxhdGVkLWNsdXN0ZXI";
 
@@ -99,7 +99,8 @@ pub(super) async fn broker(world: SharedWorld, node: usize) {
         peers: (0..brokers).filter(|n| *n != node).map(|n| (peer_id(n), address(n, 9093))).collect(),
     };
     let log = slog::Logger::root(slog::Discard, slog::o!());
-    let settings = NodeSettings { clients, peers: Some(peers), book, connections_max: 100, log };
+    let limits = ClientLimits { connections_max: 100, ..ClientLimits::default() };
+    let settings = NodeSettings { clients, peers: Some(peers), book, limits, log };
     world.lock().machines[node].inbox = Some(sender.clone());
     let node_loop = Node::start(host, (broker, outputs), disk, (sender, receiver), settings);
     let ended = node_loop.run().await;
