@@ -1,129 +1,19 @@
 //! The tools of the command line against a broker, both as the programs that users run.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
-use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+mod broker;
 
-const OTTLA: &str = env!("CARGO_BIN_EXE_ottla");
+use broker::{Broker, OTTLA, folder, free_port, ottla};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 
 /// What Kafka's distribution has as `config/server.properties`, in our words.
 const SERVER_PROPERTIES: &str = include_str!("fixtures/server.properties");
-
-/// One broker with its data, gone when the test ends.
-struct Broker {
-    process: Child,
-    folder: PathBuf,
-    address: String,
-}
-
-impl Broker {
-    fn start(name: &str) -> Broker {
-        // Both are free at this moment; a stranger who takes one before the broker does makes the test fail, not lie.
-        let (clients, peers) = (free_port(), free_port());
-        let properties = format!(
-            "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{peers}\n\
-             controller.quorum.voters=1@127.0.0.1:{peers}\n"
-        );
-        Broker::start_with(name, clients, ("broker.properties", &properties), &[])
-    }
-
-    /// A broker with this file and these variables, whose clients come to this port.
-    fn start_with(name: &str, port: u16, (file, text): (&str, &str), environment: &[(&str, &str)]) -> Broker {
-        let folder = folder(name);
-        let config = folder.join(file);
-        std::fs::write(&config, text).expect("the temporary folder is writable");
-        let log = std::fs::File::create(folder.join("broker.log")).expect("the temporary folder is writable");
-        let process = ottla()
-            .args(["serve", "--config"])
-            .arg(&config)
-            .env("KAFKA_LOG_DIRS", folder.join("data"))
-            .envs(environment.iter().copied())
-            .stdout(log.try_clone().expect("a file can be shared"))
-            .stderr(log)
-            .spawn()
-            .expect("the program was built for this test");
-        let mut broker = Broker { process, folder, address: format!("127.0.0.1:{port}") };
-        let start = Instant::now();
-        while !broker.tool(&["cluster", "status", "--patience-ms", "1000"]).status.success() {
-            let is_alive = broker.process.try_wait().expect("it is our child").is_none();
-            let is_early = start.elapsed() < Duration::from_secs(20);
-            assert!(is_alive && is_early, "the broker did not start: see {}", broker.folder.display());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        broker
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = ottla();
-        command.args(arguments).args(["--bootstrap", &self.address]).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
-    }
-
-    fn tool(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).stdin(Stdio::null()).output().expect("the program was built for this test")
-    }
-
-    /// What it prints; it must succeed.
-    fn print(&self, arguments: &[&str]) -> String {
-        let output = self.tool(arguments);
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("tools print UTF-8")
-    }
-
-    /// The sentence it fails with.
-    fn sentence(&self, arguments: &[&str], code: i32) -> String {
-        let output = self.tool(arguments);
-        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
-        String::from_utf8(output.stderr).expect("tools print UTF-8")
-    }
-
-    fn feed(&self, arguments: &[&str], input: &str) -> String {
-        let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the program was built for this test");
-        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("the tool reads its input");
-        let output = child.wait_with_output().expect("the tool ends");
-        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("tools print UTF-8")
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.folder);
-        }
-    }
-}
-
-/// The program, without settings from the environment of whoever runs the tests.
-fn ottla() -> Command {
-    let mut command = Command::new(OTTLA);
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("KAFKA_") || name == "CLUSTER_ID")
-    {
-        command.env_remove(name);
-    }
-    command
-}
-
-/// A folder of this name for this run.
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("ottla-tools-{name}-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
-    folder
-}
 
 /// Exit code, standard output and standard error.
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.stdin(Stdio::null()).output().expect("the program was built for this test");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("tools print UTF-8");
     (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has free ports").port()
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub fn stored() -> Vec<parse::Stored> {
 /// A random value of one version of what is stored inside a record.
 pub fn random_stored(stored: &parse::Stored, version: i16, random: &mut Random) -> Bytes {
     let is_flexible = stored.flexible.is_some_and(|first| version >= first);
-    let mut body = Body { bytes: Vec::new(), version, is_flexible, random };
+    let mut body = Body { bytes: Vec::new(), version, is_flexible, random, words: &Words::default() };
     body.fields(&stored.fields, 0);
     body.bytes.into()
 }
@@ -37,14 +37,29 @@ pub enum Side {
     Response,
 }
 
+/// Values that mean something to whoever reads a message; where there are none of a kind they are made up.
+#[derive(Debug, Default)]
+pub struct Words {
+    pub strings: Vec<String>,
+    pub ids: Vec<u128>,
+    pub records: Vec<Bytes>,
+    /// Every other number is from -2 to 5.
+    pub are_numbers_small: bool,
+}
+
 /// A random body of one version.
 pub fn random_body(api: &Api, side: Side, version: i16, random: &mut Random) -> Bytes {
+    body_of(api, side, version, random, &Words::default())
+}
+
+/// A random body of one version in which some values mean something.
+pub fn body_of(api: &Api, side: Side, version: i16, random: &mut Random, words: &Words) -> Bytes {
     let fields = match side {
         Side::Request => &api.request,
         Side::Response => &api.response,
     };
     let is_flexible = api.flexible.is_some_and(|first| version >= first);
-    let mut body = Body { bytes: Vec::new(), version, is_flexible, random };
+    let mut body = Body { bytes: Vec::new(), version, is_flexible, random, words };
     body.fields(fields, 0);
     body.bytes.into()
 }
@@ -59,6 +74,7 @@ struct Body<'a> {
     version: i16,
     is_flexible: bool,
     random: &'a mut Random,
+    words: &'a Words,
 }
 
 impl Body<'_> {
@@ -119,8 +135,48 @@ impl Body<'_> {
         }
     }
 
+    /// One of `words`, mostly.
+    fn word<'w, W>(&mut self, words: &'w [W]) -> Option<&'w W> {
+        if words.is_empty() || self.random.chance(1, 8) {
+            return None;
+        }
+        words.get(self.random.below(words.len() as u64) as usize)
+    }
+
+    fn small_number(&mut self, width: usize) -> Option<(Vec<u8>, usize)> {
+        if !self.words.are_numbers_small || self.random.chance(1, 2) {
+            return None;
+        }
+        let number = self.random.below(8) as i64 - 2;
+        Some((number.to_be_bytes()[8 - width..].to_vec(), 0))
+    }
+
+    /// Writes a value that means something, if there is one of its kind.
+    fn known_value(&mut self, field: &Field) -> bool {
+        let words = self.words;
+        let bytes = match field.kind {
+            Kind::String => self.word(&words.strings).map(|word| (word.as_bytes().to_vec(), 2)),
+            Kind::Records => self.word(&words.records).map(|word| (word.to_vec(), 4)),
+            Kind::Uuid => self.word(&words.ids).map(|id| (id.to_be_bytes().to_vec(), 0)),
+            Kind::Int8 => self.small_number(1),
+            Kind::Int16 => self.small_number(2),
+            Kind::Int32 => self.small_number(4),
+            Kind::Int64 => self.small_number(8),
+            Kind::Boolean | Kind::Uint16 | Kind::Float64 | Kind::Bytes | Kind::Struct => None,
+        };
+        let Some((bytes, length_bytes)) = bytes else { return false };
+        if length_bytes > 0 {
+            self.length(bytes.len() as u64, length_bytes);
+        }
+        self.bytes.extend_from_slice(&bytes);
+        true
+    }
+
     /// Numbers are never 0, -1 or the largest, which are the defaults.
     fn value(&mut self, field: &Field, depth: u64) {
+        if self.known_value(field) {
+            return;
+        }
         let number = self.random.bits().clamp(5, u64::MAX - 5);
         match field.kind {
             // The only boolean that is tagged has the default false.
