@@ -16,7 +16,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Less than the minute after which a broker sends a dawdler away by itself.
+const PATIENCE: Duration = Duration::from_secs(45);
 const MIB: usize = 1 << 20;
 const TOPIC: &str = "orders";
 const INVALID_RECORD: i16 = 87;
