@@ -78,8 +78,17 @@ impl Broker {
 
     /// The most memory that the process had so far, bytes.
     pub fn memory_most(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// The most that it ever asked for, used or not, bytes.
+    pub fn asked_most(&self) -> usize {
+        self.status("VmPeak:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says so");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("Linux says so");
         1024 * line.trim().trim_end_matches(" kB").parse::<usize>().expect("a number")
     }
 

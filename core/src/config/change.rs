@@ -348,6 +348,8 @@ mod tests {
         check(one, &[], &[("listeners", set("PLAINTEXT://:1"))], Err(request(sentence)));
         let sentence = "Cannot update these configs dynamically: [producer.id.expiration.ms]";
         check(all, &[], &[("producer.id.expiration.ms", set("7"))], Err(request(sentence)));
+        let sentence = "Cannot update these configs dynamically: [max.connections, max.connections.per.ip]";
+        check(all, &[], &[("max.connections", set("7")), ("max.connections.per.ip", set("7"))], Err(request(sentence)));
         let sentence = "These security configs can be dynamically updated only per-listener using the listener prefix: [ssl.keystore.password]";
         check(one, &[], &[("ssl.keystore.password", set("x"))], Err(request(sentence)));
         let sentence = "Invalid value abc for configuration message.max.bytes: Not a number of type INT";
