@@ -220,7 +220,8 @@ mod tests {
                 read_at.push(space.as_ptr().addr());
             }
             // Now and then a part of a frame arrives alone.
-            let count = rest.len().min(space.capacity() - space.len()).min(if rest.len() % 3 == 0 { 9_000 } else { usize::MAX });
+            let count =
+                rest.len().min(space.capacity() - space.len()).min(if rest.len().is_multiple_of(3) { 9_000 } else { usize::MAX });
             space.put_slice(&rest[..count]);
             rest = &rest[count..];
             while let Some(frame) = buffer.next_frame().expect("the sizes are fine") {
