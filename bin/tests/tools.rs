@@ -46,6 +46,20 @@ fn lines_come_out_as_they_went_in() {
     assert!(record.contains("\"offset\":5,") && record.contains("\"key\":\"key\",\"value\":\"value\""), "{record}");
     assert_eq!(broker.print(&["consume", "one", "--from", "5", "--max-messages", "1", "--key-separator", "/"]), "key/value\n");
 
+    // The oldest records go, and only they.
+    let deleted = broker.print(&["topic", "delete-records", "one", "--partition", "0", "--before", "3", "--output", "json"]);
+    assert_eq!(deleted, "{\"deleted\":[{\"topic\":\"one\",\"partition\":0,\"log_start\":3}]}\n");
+    assert_eq!(broker.print(&["consume", "one", "--max-messages", "2"]), "\nd\n");
+    assert!(
+        broker
+            .sentence(&["topic", "delete-records", "one", "--partition", "0", "--before", "99"], 1)
+            .contains("OFFSET_OUT_OF_RANGE")
+    );
+    assert!(broker.sentence(&["topic", "delete-records", "one", "--partition", "7", "--all"], 1).contains("no such partition"));
+    broker.sentence(&["topic", "delete-records", "one", "--partition", "0"], 2);
+    assert!(broker.print(&["topic", "delete-records", "one", "--partition", "0", "--all"]).ends_with("one    0          6\n"));
+    assert_eq!(broker.print(&["consume", "one", "--timeout-ms", "100"]), "");
+
     assert_eq!(broker.print(&["topic", "delete", "one"]), "");
     assert_eq!(broker.print(&["topic", "list"]), "TOPIC   PARTITIONS  REPLICATION FACTOR\norders  3           1\n");
 }

@@ -127,7 +127,7 @@ impl Consumer<'_> {
         };
         for partition in wanted {
             let offset = client.persist(|client| {
-                let leader = leader(client, topic, partition)?;
+                let leader = client.leader(topic, partition)?;
                 offset_of(client, leader, topic, partition, timestamp)
             })?;
             self.positions.insert(partition, offset);
@@ -304,13 +304,6 @@ fn leaders_of(client: &mut Client, topic: &str, positions: &BTreeMap<i32, i64>) 
         return Err(Failure::Told { code: ErrorCode::LeaderNotAvailable, message: None, about: format!("topic {topic}") });
     }
     Ok(leaders)
-}
-
-fn leader(client: &mut Client, topic: &str, partition: i32) -> Result<i32, Failure> {
-    let all = client.partitions(topic)?;
-    let found = all.iter().find(|described| described.partition_index == partition && described.leader_id >= 0);
-    let about = format!("partition {partition} of topic {topic}");
-    found.map(|described| described.leader_id).ok_or(Failure::Told { code: ErrorCode::LeaderNotAvailable, message: None, about })
 }
 
 fn offset_of(client: &mut Client, leader: i32, topic: &str, partition: i32, timestamp: i64) -> Result<i64, Failure> {

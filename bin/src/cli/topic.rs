@@ -1,10 +1,11 @@
-//! `ottla topic`: create, list, describe, add partitions, delete.
+//! `ottla topic`: create, list, describe, add partitions, delete, delete the oldest records.
 
 use super::output::{Cell, Report, Section};
 use super::{Failed, Print, Reach};
 use crate::client::{Client, Failure, Target};
 use ottla_core::protocol::messages::create_partitions::{self, CreatePartitionsRequest};
 use ottla_core::protocol::messages::create_topics::{self, CreateTopicsRequest};
+use ottla_core::protocol::messages::delete_records::{self, DeleteRecordsRequest};
 use ottla_core::protocol::messages::delete_topics::{self, DeleteTopicsRequest};
 use ottla_core::protocol::messages::describe_configs::{self, DescribeConfigsRequest};
 use ottla_core::protocol::messages::metadata::response;
@@ -67,6 +68,26 @@ pub enum TopicCommand {
         #[command(flatten)]
         reach: Reach,
     },
+    /// Delete the oldest records of a partition: from then on its log starts at an offset.
+    #[command(after_help = "Examples:\n  ottla topic delete-records orders --partition 0 --before 1000\n  \
+                            ottla topic delete-records orders --partition 0 --all")]
+    DeleteRecords {
+        /// The topic.
+        name: String,
+        /// The partition.
+        #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
+        partition: i32,
+        /// Offset of the first record that stays.
+        #[arg(long, value_parser = clap::value_parser!(i64).range(0..), required_unless_present = "all", conflicts_with = "all")]
+        before: Option<i64>,
+        /// All that consumers can see now.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        reach: Reach,
+        #[command(flatten)]
+        print: Print,
+    },
     /// Delete a topic with all its records.
     Delete {
         /// The topic.
@@ -107,6 +128,10 @@ impl TopicCommand {
             TopicCommand::CreatePartitions { name, partitions, reach } => {
                 create_partitions(&mut reach.client(), &name, partitions)?;
             }
+            TopicCommand::DeleteRecords { name, partition, before, all: _, reach, print } => {
+                // Kafka's word for the high watermark is -1.
+                print.report(&delete_records(&mut reach.client(), &name, partition, before.unwrap_or(-1))?)?;
+            }
             TopicCommand::Delete { name, reach } => delete(&mut reach.client(), &name)?,
         }
         Ok(ExitCode::SUCCESS)
@@ -143,6 +168,22 @@ fn create_partitions(client: &mut Client, name: &str, count: i32) -> Result<(), 
         Failure::check(grown.error_code, grown.error_message.as_ref(), || format!("topic {name}"))
     })?;
     Ok(())
+}
+
+fn delete_records(client: &mut Client, name: &str, partition: i32, offset: i64) -> Result<Report, Failed> {
+    let partitions = vec![delete_records::request::Partitions { partition_index: partition, offset }];
+    let topics = vec![delete_records::request::Topics { name: Text::from(name), partitions }];
+    let request = DeleteRecordsRequest { topics, timeout_ms: timeout_ms(client) };
+    let start = client.persist(|client| {
+        let leader = client.leader(name, partition)?;
+        let response = client.ask(Target::Broker(leader), &request)?;
+        let deleted = only(only(response.topics, name)?.partitions, name)?;
+        Failure::check(deleted.error_code, None, || format!("partition {partition} of topic {name}"))?;
+        Ok(deleted.low_watermark)
+    })?;
+    let mut section = Section::new("deleted", &["topic", "partition", "log start"]);
+    section.row(vec![name.into(), partition.into(), start.into()]);
+    Ok(one(section))
 }
 
 fn delete(client: &mut Client, name: &str) -> Result<(), Failed> {

@@ -115,6 +115,22 @@ impl Client {
         Ok(described.partitions)
     }
 
+    /// The broker that leads a partition.
+    pub fn leader(&mut self, topic: &str, partition: i32) -> Result<i32, Failure> {
+        let all = self.partitions(topic)?;
+        let about = || format!("partition {partition} of topic {topic}");
+        let known = all.iter().find(|described| described.partition_index == partition);
+        let Some(known) = known else {
+            return Err(Failure::Told {
+                code: ErrorCode::InvalidPartitions,
+                message: Some("there is no such partition".into()),
+                about: about(),
+            });
+        };
+        let none = || Failure::Told { code: ErrorCode::LeaderNotAvailable, message: None, about: about() };
+        Some(known.leader_id).filter(|leader| *leader >= 0).ok_or_else(none)
+    }
+
     /// Where a broker is reached.
     pub fn address(&self, broker: i32) -> Result<String, Failure> {
         let unknown = || Failure::Told { code: ErrorCode::BrokerNotAvailable, message: None, about: format!("broker {broker}") };
