@@ -5,11 +5,12 @@ use bytes::Bytes;
 use ottla_core::ids::BrokerId;
 use ottla_core::input::Input;
 use ottla_core::output::PeerClass;
+use ottla_net::limits::{HELLO_BYTES_MAX, STRANGERS_MAX};
 use ottla_net::{Host, Inbox, InboxReceiver, PeerBook, Peers};
 use slog::{Discard, Logger, o};
 use std::future::Future;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::LocalSet;
 
@@ -123,6 +124,37 @@ fn garbage_on_the_brokers_port_disturbs_nobody() {
         up(&mut sender_inbox).await;
         sender.send(BrokerId(2), PeerClass::Control, vec![Bytes::from_static(b"hello")]);
         assert_eq!(frames(&mut inbox, 1).await, [Bytes::from_static(b"hello")]);
+    });
+}
+
+/// Whether the other end has closed the connection; waits for that.
+async fn is_closed(stream: &mut TcpStream) -> bool {
+    matches!(stream.read(&mut [0]).await, Ok(0) | Err(_))
+}
+
+#[test]
+fn of_connections_that_say_nothing_to_the_brokers_port_there_are_so_many_and_no_more() {
+    run(async {
+        let host = TokioHost::new();
+        let (one, port) = listener(&host).await;
+        let (_links, _inbox) = broker(&host, "c", 1, one, &[(2, 1)]);
+        let mut silent = Vec::new();
+        for _ in 0..STRANGERS_MAX {
+            silent.push(TcpStream::connect(("127.0.0.1", port)).await.expect("listening"));
+        }
+        let mut late = TcpStream::connect(("127.0.0.1", port)).await.expect("listening");
+        assert!(is_closed(&mut late).await, "there is one too many");
+        assert!(silent.iter().all(|stream| stream.try_read(&mut [0]).is_err()), "those before it may still say something");
+        for mut stream in silent {
+            assert!(is_closed(&mut stream).await, "but not for ever");
+        }
+        let mut large = TcpStream::connect(("127.0.0.1", port)).await.expect("listening");
+        let mut waits = TcpStream::connect(("127.0.0.1", port)).await.expect("listening");
+        let size = u32::try_from(HELLO_BYTES_MAX + 1).expect("small").to_le_bytes();
+        large.write_all(&size).await.expect("connected");
+        assert!(is_closed(&mut large).await, "no hello is so large");
+        assert!(waits.try_read(&mut [0]).is_err(), "that was not for its silence");
+        assert!(is_closed(&mut waits).await);
     });
 }
 

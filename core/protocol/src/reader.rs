@@ -270,3 +270,42 @@ impl Reader {
 }
 
 const NULL: DecodeError = DecodeError::Invalid("a field that can't be null is null");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An element that takes a byte in the frame and 64 KiB in memory.
+    struct Heavy([u8; 1 << 16]);
+
+    fn arrays(counts: &[usize]) -> Result<(), DecodeError> {
+        let mut frame = Vec::new();
+        for count in counts {
+            frame.extend_from_slice(&u32::try_from(*count).expect("small").to_be_bytes());
+            frame.resize(frame.len() + count, 0);
+        }
+        let mut reader = Reader::new(frame.into());
+        for count in counts {
+            // Reading goes wrong at the first element, behind the decision whether there may be so many.
+            let read = reader.array(1, |reader| {
+                reader.i8()?;
+                Err::<Heavy, _>(NULL)
+            });
+            match read {
+                Err(error) if error == NULL => reader.rest.advance(count - 1),
+                Err(error) => return Err(error),
+                Ok(elements) => assert!(elements.iter().all(|heavy| heavy.0[0] == 0) && *count == 0),
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn all_arrays_of_a_message_share_what_they_may_take() {
+        let most = DECODED_BYTES_MAX >> 16;
+        assert_eq!(arrays(&[most]), Ok(()));
+        assert_eq!(arrays(&[most + 1]), Err(DecodeError::TooLarge));
+        assert_eq!(arrays(&[0, 100, most - 100]), Ok(()));
+        assert_eq!(arrays(&[0, 100, most - 99]), Err(DecodeError::TooLarge));
+    }
+}

@@ -8,6 +8,7 @@ use crate::ids::BrokerId;
 use crate::protocol::messages::create_partitions::response::Results;
 use crate::protocol::messages::create_partitions::{CreatePartitionsRequest, CreatePartitionsResponse};
 use crate::protocol::{ErrorCode, Text};
+use std::collections::BTreeSet;
 
 /// What the controller is asked.
 #[must_use]
@@ -46,8 +47,9 @@ fn describe(growth: TopicGrowth) -> Results {
 
 fn all_failed(request: &CreatePartitionsRequest, code: ErrorCode) -> Vec<Results> {
     let mut results: Vec<Results> = Vec::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for topic in &request.topics {
-        if !results.iter().any(|other| other.name == topic.name) {
+        if seen.insert(&topic.name) {
             let refusal = Some(Refusal::new(code, "The controller did not decide in time."));
             results.push(describe(TopicGrowth { name: topic.name.to_string(), refusal }));
         }

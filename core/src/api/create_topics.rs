@@ -11,6 +11,7 @@ use crate::ids::BrokerId;
 use crate::protocol::messages::create_topics::response::{Configs, Topics};
 use crate::protocol::messages::create_topics::{CreateTopicsRequest, CreateTopicsResponse};
 use crate::protocol::{ErrorCode, Text};
+use std::collections::BTreeSet;
 
 /// What the controller is asked.
 #[must_use]
@@ -85,8 +86,9 @@ fn failed(name: &str, refusal: &Refusal) -> Topics {
 
 fn all_failed(request: &CreateTopicsRequest, code: ErrorCode) -> Vec<Topics> {
     let mut topics: Vec<Topics> = Vec::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
     for topic in &request.topics {
-        if !topics.iter().any(|other| other.name == topic.name) {
+        if seen.insert(&topic.name) {
             topics.push(failed(&topic.name, &Refusal::new(code, "The controller did not decide in time.")));
         }
     }

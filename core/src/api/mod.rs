@@ -347,4 +347,48 @@ mod tests {
         assert_eq!(judged(&codecs, 2_500), [None, None, None, too_large.clone(), None]);
         assert_eq!(judged(&codecs, 100), [too_large.clone(), None, too_large.clone(), too_large, None]);
     }
+
+    /// A produce request of uncompressed batches with values of these sizes, split; and where its frame was.
+    fn taken(values: &[usize]) -> (Range<usize>, Vec<CheckedBatch>) {
+        let batch = |bytes: &usize| {
+            let mut builder = BatchBuilder::new();
+            builder.push(1_700_000_000_000, None, Some(&vec![0; *bytes]));
+            PartitionData { index: 0, records: Some(builder.build().freeze().into()) }
+        };
+        let topic = TopicData { partition_data: values.iter().map(batch).collect(), ..TopicData::default() };
+        let request = ProduceRequest { topic_data: vec![topic], ..ProduceRequest::default() };
+        let frame = BytesMut::from(&encode_request(&request, 9, 1, "test").concat()[..]);
+        let start = frame.as_ptr().addr();
+        let range = start..start + frame.len();
+        let Ask::Produce { batches, .. } = decode(frame).expect("it is served").ask else { panic!("it is a produce request") };
+        (range, batches.into_iter().map(|batch| batch.expect("legal")).collect())
+    }
+
+    #[test]
+    fn a_small_batch_does_not_keep_a_large_frame() {
+        let is_inside = |(range, batches): &(Range<usize>, Vec<CheckedBatch>)| -> Vec<bool> {
+            batches.iter().map(|batch| range.contains(&batch.bytes.as_ptr().addr())).collect()
+        };
+        let large = taken(&[100, PINNED_FRAME_BYTES_MAX, PINNED_BATCH_BYTES_MIN - 200, PINNED_BATCH_BYTES_MIN]);
+        assert_eq!(is_inside(&large), [false, true, false, true]);
+        assert_eq!(is_inside(&taken(&[100, PINNED_BATCH_BYTES_MIN])), [true, true]);
+    }
+
+    #[test]
+    fn what_an_answer_may_take_is_known_before_it_is_made() {
+        let fetch = |max_bytes| ClientRequest {
+            header: RequestHeader {
+                api_key: crate::protocol::ApiKey::Fetch,
+                api_version: 12,
+                correlation_id: 1,
+                client_id: None,
+            },
+            ask: Ask::Fetch(FetchRequest { max_bytes, ..FetchRequest::default() }),
+        };
+        assert_eq!(fetch(1000).answer_bytes_expected(), 1000);
+        assert_eq!(fetch(i32::MAX).answer_bytes_expected(), usize::try_from(FETCH_BYTES_MAX).expect("positive"));
+        assert_eq!(fetch(-1).answer_bytes_expected(), 0);
+        let metadata = ClientRequest { ask: Ask::Metadata(MetadataRequest::default()), ..fetch(0) };
+        assert_eq!(metadata.answer_bytes_expected(), ANSWER_BYTES_EXPECTED);
+    }
 }

@@ -162,6 +162,9 @@ fn topic_key(topic: &(Text, Uuid), version: i16) -> TopicKey<'_> {
     if version >= 13 { TopicKey::Id(TopicId(topic.1.0)) } else { TopicKey::Name(&topic.0) }
 }
 
+/// As many topics are looked through one after the other, which is cheaper than a map; a request may name millions.
+const TOPICS_FEW: usize = 16;
+
 /// Partitions in request order. A partition named twice keeps its first place and its last batch, as in Kafka's map.
 fn flatten(
     topics: &mut Vec<(Text, Uuid)>,
@@ -171,9 +174,22 @@ fn flatten(
     let mut parts: Vec<(usize, i32, Result<CheckedBatch, BatchFault>)> = Vec::with_capacity(batches.len());
     let mut batches = batches.into_iter();
     let mut places: BTreeMap<(usize, i32), usize> = BTreeMap::new();
+    let mut topic_places: BTreeMap<(Text, Uuid), usize> = BTreeMap::new();
     for entry in request.topic_data {
-        let topic = topics.iter().position(|(name, id)| *name == entry.name && *id == entry.topic_id).unwrap_or_else(|| {
-            topics.push((entry.name, entry.topic_id));
+        let named = (entry.name, entry.topic_id);
+        let known = if topics.len() <= TOPICS_FEW {
+            topics.iter().position(|topic| *topic == named)
+        } else {
+            if topic_places.is_empty() {
+                topic_places = topics.iter().cloned().zip(0..).collect();
+            }
+            topic_places.get(&named).copied()
+        };
+        let topic = known.unwrap_or_else(|| {
+            if !topic_places.is_empty() {
+                topic_places.insert(named.clone(), topics.len());
+            }
+            topics.push(named);
             topics.len() - 1
         });
         for data in entry.partition_data {

@@ -1,9 +1,11 @@
 //! What producers are told, case by case as a real Kafka answers (names in the comments are those of the golden cases).
 
+use super::{TOPICS_FEW, flatten};
 use crate::api::fetch::tests::fetch_all;
 use crate::broker::rig::{Rig, START_MS};
 use crate::protocol::messages::produce::{ProduceRequest, ProduceResponse, request, response};
 use crate::protocol::{Text, Uuid};
+use crate::record::BatchFault;
 use crate::record::{BatchBuilder, BatchHeader, Codec, crc_of};
 use bytes::{Bytes, BytesMut};
 
@@ -251,4 +253,22 @@ fn a_restart_keeps_what_was_acknowledged() {
     let mut rig = rig.restart();
     assert_eq!(fetch_all(&mut rig, "orders").len(), 5);
     assert_eq!(put(&mut rig, "orders", 9, hello()), (0, 5, 0));
+}
+
+#[test]
+fn topics_named_again_are_one_however_many_there_are() {
+    for count in [1, TOPICS_FEW, TOPICS_FEW + 1, 3 * TOPICS_FEW] {
+        let names: Vec<String> = (0..count).map(|number| format!("topic-{number}")).collect();
+        let mut request = to("", -1, &[]);
+        request.topic_data =
+            names.iter().chain(names.iter().rev()).map(|name| to(name, -1, &[(3, None)]).topic_data.remove(0)).collect();
+        let batches = (0..2 * count).map(|_| Err(BatchFault::NoBatch)).collect();
+        let mut topics = Vec::new();
+        let parts = flatten(&mut topics, request, batches);
+        assert_eq!(topics.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+        assert_eq!(
+            parts.iter().map(|(topic, part, _)| (*topic, *part)).collect::<Vec<_>>(),
+            (0..count).map(|n| (n, 3)).collect::<Vec<_>>()
+        );
+    }
 }

@@ -12,6 +12,7 @@ mod config_resource;
 #[expect(clippy::module_inception, reason = "the file is named after its main type")]
 mod controller;
 mod lead;
+mod mentions;
 mod message;
 mod output;
 mod placement;

@@ -6,6 +6,7 @@
 //! Source: Kafka `ReplicationControlManager.createTopics`; the cases are named in golden `create-*`.
 
 use super::command::{Command, NewPartition, RequestId};
+use super::mentions::Mentions;
 use super::placement::{candidates, check_reachable, check_replicas, place};
 use super::request::{CreatedTopic, NewTopic, Refusal, TopicCreation};
 use super::state::{ClusterState, TopicState};
@@ -44,12 +45,10 @@ pub(super) fn plan_create(
     mut draw_id: impl FnMut() -> TopicId,
 ) -> (Vec<TopicCreation>, Vec<Command>) {
     let mut verdicts: Vec<(&NewTopic, Result<Verdict, Refusal>)> = Vec::new();
+    let mut mentions = Mentions::of(topics.iter().map(|topic| topic.name.as_str()));
     for topic in topics {
-        if verdicts.iter().any(|(other, _)| other.name == topic.name) {
-            continue;
-        }
-        let is_twice = topics.iter().filter(|other| other.name == topic.name).count() > 1;
-        let verdict = if is_twice {
+        let Some(times) = mentions.first(&topic.name.as_str()) else { continue };
+        let verdict = if times > 1 {
             Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name."))
         } else {
             check(state, topic, settings, origin)

@@ -3,6 +3,7 @@
 //! Source: Kafka `ControllerApis.deleteTopics`; the cases are named in golden `delete-*`.
 
 use super::command::{Command, RequestId};
+use super::mentions::Mentions;
 use super::request::{Refusal, TopicDeletion, TopicRef};
 use super::state::{Change, ClusterState};
 use crate::ids::TopicId;
@@ -14,13 +15,13 @@ pub(super) fn plan_delete(
     topics: &[TopicRef],
     origin: RequestId,
 ) -> (Vec<TopicDeletion>, Vec<Command>) {
-    let is_first = |place: usize, topic: &TopicRef| !topics[..place].contains(topic);
-    let distinct: Vec<&TopicRef> =
-        topics.iter().enumerate().filter(|(place, topic)| is_first(*place, topic)).map(|(_, t)| t).collect();
-    let verdicts: Vec<Found> = distinct.iter().map(|topic| find(state, topics, topic, origin)).collect();
+    let mut mentions = Mentions::of(topics.iter().map(key));
+    let distinct: Vec<(&TopicRef, usize)> =
+        topics.iter().filter_map(|topic| Some((topic, mentions.first(&key(topic))?))).collect();
+    let verdicts: Vec<Found> = distinct.iter().map(|(topic, times)| find(state, &mentions, topic, *times, origin)).collect();
     let mut commands = Vec::new();
     let mut deletions = Vec::new();
-    for (topic, verdict) in distinct.into_iter().zip(verdicts) {
+    for ((topic, _), verdict) in distinct.into_iter().zip(verdicts) {
         deletions.push(match verdict {
             Err((code, message)) => {
                 TopicDeletion { name: topic.name.clone(), id: topic.id, refusal: Some(Refusal::new(code, message)) }
@@ -41,8 +42,15 @@ pub(super) fn plan_delete(
 
 type Found = Result<(String, TopicId), (ErrorCode, &'static str)>;
 
-fn find(state: &ClusterState, all: &[TopicRef], topic: &TopicRef, origin: RequestId) -> Found {
-    let is_twice = all.iter().filter(|other| *other == topic).count() > 1;
+/// How a request names a topic.
+type Key<'a> = (Option<&'a str>, TopicId);
+
+fn key(topic: &TopicRef) -> Key<'_> {
+    (topic.name.as_deref(), topic.id)
+}
+
+fn find(state: &ClusterState, all: &Mentions<Key<'_>>, topic: &TopicRef, times: usize, origin: RequestId) -> Found {
+    let is_twice = times > 1;
     match (&topic.name, topic.id) {
         (Some(_), id) if id != TopicId(0) => {
             Err((ErrorCode::InvalidRequest, "You may not specify both topic name and topic id."))
@@ -52,7 +60,7 @@ fn find(state: &ClusterState, all: &[TopicRef], topic: &TopicRef, origin: Reques
         (None, _) if is_twice => Err((ErrorCode::InvalidRequest, "Duplicate topic id.")),
         (Some(name), _) => {
             if let Some(known) = state.topic(name) {
-                if all.iter().any(|other| other.name.is_none() && other.id == known.id) {
+                if all.contains(&(None, known.id)) {
                     let message = "The provided topic name maps to an ID that was already supplied.";
                     return Err((ErrorCode::InvalidRequest, message));
                 }

@@ -4,6 +4,7 @@
 //! may ask for are told as in CreateTopics, where Kafka fails inside.
 
 use super::command::{Command, NewPartition, RequestId};
+use super::mentions::Mentions;
 use super::placement::{candidates, check_reachable, check_replicas, place};
 use super::request::{Growth, Refusal, TopicGrowth};
 use super::state::{Change, ClusterState, TopicState};
@@ -19,10 +20,11 @@ pub(super) fn plan_grow(
     validate_only: bool,
     origin: RequestId,
 ) -> (Vec<TopicGrowth>, Vec<Command>) {
-    let distinct = topics.iter().enumerate().filter(|(n, topic)| !topics[..*n].iter().any(|other| other.name == topic.name));
+    let mut mentions = Mentions::of(topics.iter().map(|topic| topic.name.as_str()));
+    let distinct = topics.iter().filter_map(|topic| Some((topic, mentions.first(&topic.name.as_str())?)));
     let checked: Vec<(&Growth, Result<usize, Refusal>)> = distinct
-        .map(|(_, topic)| {
-            let is_twice = topics.iter().filter(|other| other.name == topic.name).count() > 1;
+        .map(|(topic, times)| {
+            let is_twice = times > 1;
             let refusal = || Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.");
             (topic, if is_twice { Err(refusal()) } else { check(state, topic, origin) })
         })

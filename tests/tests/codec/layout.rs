@@ -45,6 +45,8 @@ pub struct Words {
     pub records: Vec<Bytes>,
     /// Every other number is from -2 to 5.
     pub are_numbers_small: bool,
+    /// Elements of the arrays that are in no other array; strings are all different then.
+    pub elements: Option<u64>,
 }
 
 /// A random body of one version.
@@ -82,7 +84,7 @@ impl Body<'_> {
         let version = self.version;
         for field in fields.iter().filter(|field| field.tag.is_none() && field.versions.contains(version)) {
             let may_be_null = field.nullable.is_some_and(|nullable| nullable.contains(self.version));
-            if may_be_null && self.random.chance(1, 3) {
+            if may_be_null && self.words.elements.is_none() && self.random.chance(1, 3) {
                 self.null(field);
             } else {
                 self.field(field, may_be_null, depth, 0);
@@ -122,7 +124,10 @@ impl Body<'_> {
 
     fn field(&mut self, field: &Field, may_be_null: bool, depth: u64, elements_min: u64) {
         if field.is_array {
-            let elements = self.random.between(elements_min, (4 - depth.min(3)).max(elements_min));
+            let elements = match self.words.elements.filter(|_| depth == 0) {
+                Some(elements) => elements,
+                None => self.random.between(elements_min, (4 - depth.min(3)).max(elements_min)),
+            };
             self.length(elements, 4);
             for _ in 0..elements {
                 self.value(field, depth);
@@ -155,6 +160,10 @@ impl Body<'_> {
     fn known_value(&mut self, field: &Field) -> bool {
         let words = self.words;
         let bytes = match field.kind {
+            Kind::String if self.words.elements.is_some() => {
+                let number = self.random.bits();
+                Some((format!("n{number:x}").into_bytes(), 2))
+            }
             Kind::String => self.word(&words.strings).map(|word| (word.as_bytes().to_vec(), 2)),
             Kind::Records => self.word(&words.records).map(|word| (word.to_vec(), 4)),
             Kind::Uuid => self.word(&words.ids).map(|id| (id.to_be_bytes().to_vec(), 0)),

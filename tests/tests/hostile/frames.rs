@@ -7,6 +7,7 @@ use ottla_core::protocol::messages::{fetch, produce};
 use ottla_core::protocol::{RequestHeader, Text, Writer, encode_request};
 use ottla_core::random::Random;
 use ottla_core::record::{BatchBuilder, BatchHeader, Codec, Draft, crc_of};
+use std::collections::BTreeSet;
 
 /// The topic that exists.
 pub const TOPIC: &str = "orders";
@@ -34,7 +35,11 @@ impl Frames {
         let strings = strings.map(str::to_owned).to_vec();
         let mut random = Random::stream(seed, 0);
         let records = (0..40).map(|_| batch(&mut random).freeze()).collect();
-        Frames { seed, apis: apis(), words: Words { strings, ids: vec![topic_id], records, are_numbers_small: true } }
+        Frames {
+            seed,
+            apis: apis(),
+            words: Words { strings, ids: vec![topic_id], records, are_numbers_small: true, elements: None },
+        }
     }
 
     /// An honest request of every API of Kafka at every version, whether it is served or not: key, version, frame.
@@ -44,6 +49,21 @@ impl Frames {
         for api in &self.apis {
             for version in api.versions.first..=api.versions.last {
                 all.push((api.key, version, self.request(api, version, &mut random)));
+            }
+        }
+        all
+    }
+
+    /// A request of every API and version that is served, each with that many topics, resources or whatever it is about, all different.
+    pub fn long(&self, elements: u64) -> Vec<Vec<u8>> {
+        let mut random = Random::stream(self.seed, 1);
+        let words = Words { records: self.words.records[..1].to_vec(), elements: Some(elements), ..Words::default() };
+        let long = Frames { seed: self.seed, apis: apis(), words };
+        let mut all = Vec::new();
+        for served in SERVED {
+            let api = long.apis.iter().find(|api| api.key == served.key.code()).expect("every API has a layout");
+            for version in BTreeSet::from([served.answered.0, served.answered.1]) {
+                all.push(long.request(api, version, &mut random));
             }
         }
         all

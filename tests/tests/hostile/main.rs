@@ -21,6 +21,7 @@ use ottla_core::limits::{DECOMPRESSED_BYTES_MAX, DESCRIBED_SETTINGS_MAX, PARTITI
 use ottla_core::protocol::{ApiKey, DECODED_BYTES_MAX};
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 use world::{Outcome, World};
 
 const FRAMES: u64 = 20_000;
@@ -173,6 +174,25 @@ fn honest_requests_are_taken_if_they_are_served_and_refused_if_not() {
             Some(_) => Some(Refusal::UnsupportedVersion),
         };
         assert_eq!(target::decode(&frame).err(), expected, "API {key} version {version}");
+    }
+}
+
+/// A handler that compares each with all others needs minutes for 200,000 (the lane's), one that does not, less than a second.
+#[test]
+fn a_long_request_takes_no_longer_than_it_is_long() {
+    let elements = from_environment("HOSTILE_ELEMENTS", 20_000);
+    const PATIENCE: Duration = Duration::from_secs(20);
+    for frame in Frames::new(1, 1).long(elements) {
+        let (key, version) = (key_of(&frame).expect("it has a header"), i16::from_be_bytes([frame[2], frame[3]]));
+        let mut world = World::new(TOPIC);
+        let (held, start) = (memory::restart(), Instant::now());
+        let outcome = world.feed(&frame);
+        let (cost, took) = ((memory::most() - held) as usize, start.elapsed());
+        println!("{key} v{version}: {} bytes, {outcome:?}, {cost} bytes of memory, {} ms", frame.len(), took.as_millis());
+        assert!(matches!(outcome, Outcome::Answered | Outcome::Silent | Outcome::Waits), "{key} v{version}: {outcome:?}");
+        assert!(cost <= FRAME_COST_MAX, "{key} v{version} takes {cost} bytes of memory, {FRAME_COST_MAX} are allowed");
+        assert!(took <= PATIENCE, "{key} v{version} takes {took:?}");
+        world.end();
     }
 }
 
