@@ -91,7 +91,13 @@ impl RaftGroup {
         }
         self.mutate(config.mutant, &mut message);
         let is_answer = kind == MessageType::MsgAppendResponse || kind == MessageType::MsgHeartbeatResponse;
+        // Only a leader or a granted vote resets the patience (Raft section 5.2); raft resets it at every new term. A replica whose log is
+        // ahead would refuse candidate after candidate and never run itself.
+        let candidate = (kind == MessageType::MsgRequestVote && !self.is_leader()).then_some(self.raw.raft.election_elapsed);
         let is_accepted = self.raw.step(message).is_ok();
+        if let Some(waited) = candidate.filter(|_| self.raw.raft.vote != from.peer()) {
+            self.raw.raft.election_elapsed = waited;
+        }
         self.impose_timeout(config);
         if is_answer && self.is_leader() {
             let matched = self.raw.raft.prs().get(from.peer()).map_or(0, |progress| progress.matched);
@@ -120,6 +126,10 @@ impl RaftGroup {
         }
         self.ticks += 1;
         let mut has_work = self.late.is_some();
+        // A leader that is alone has nobody to tell that it lives, and nobody takes its place.
+        if self.is_leader() && self.voters.len() == 1 {
+            return has_work;
+        }
         if self.is_leader() || self.is_idle_on_disk() {
             let was_leader = self.is_leader();
             has_work |= self.raw.tick();

@@ -1,4 +1,5 @@
-//! What a replica sends is true when it leaves: two cases in which raft hands out messages whose entries are others by then.
+//! One replica and what raft makes of it: what it sends is true when it leaves (two cases in which raft hands out messages whose entries are
+//! others by then), and when it runs for leader.
 //!
 //! One replica alone; its two peers are what the test says they say, and its disk does what it wants when the test lets it.
 
@@ -28,12 +29,19 @@ struct Alone {
 impl Alone {
     /// A replica that asks for votes in term 2.
     fn candidate() -> Alone {
-        let voters = vec![BrokerId(0), PEER, OTHER];
+        let alone = Alone::of(&[BrokerId(0), PEER, OTHER]);
+        assert_eq!(alone.role(), Role::Candidate);
+        alone
+    }
+
+    /// One of these that runs at once.
+    fn of(voters: &[BrokerId]) -> Alone {
+        let voters = voters.to_vec();
         let config = ReplicasConfig {
             broker: BrokerId(0),
             voters: voters.clone(),
             seed: 1,
-            raft: RaftSettings { pre_vote: false, ..RaftSettings::default() },
+            raft: RaftSettings { pre_vote: false, check_quorum: false, ..RaftSettings::default() },
             segment_bytes_max: 1 << 20,
             producers: ProducerRules { expiration_ms: 86_400_000, producers_max: 100 },
             mutant: Mutant::None,
@@ -47,7 +55,6 @@ impl Alone {
         alone.collect(out);
         alone.round();
         alone.complete_disk();
-        assert_eq!(alone.role(), Role::Candidate);
         alone
     }
 
@@ -186,4 +193,47 @@ fn entries_that_raft_added_to_an_append_they_do_not_continue_are_not_sent() {
     alone.round();
     let sent: Vec<u64> = alone.sent.iter().flat_map(|message| message.entries.iter().map(|entry| entry.index)).collect();
     assert_eq!(sent, [3]);
+}
+
+#[test]
+fn a_replica_whose_log_is_ahead_runs_although_others_run_before_it() {
+    let mut alone = Alone::leader();
+    alone.hear(OTHER, &message(MessageType::MsgHeartbeat, 3));
+    alone.round();
+    alone.complete_disk();
+    let ticks = RaftSettings::default().election_ticks as u64;
+    let mut term = 3;
+    for tick in 1..4 * ticks {
+        alone.replicas.tick(Now { monotonic: NOW.monotonic.plus_ms(tick * RaftSettings::default().tick_ms), ..NOW });
+        // The other one is always a little quicker, and lacks entry 2.
+        if tick.is_multiple_of(ticks - 1) {
+            term += 1;
+            let mut vote = message(MessageType::MsgRequestVote, term);
+            (vote.index, vote.log_term) = (1, 1);
+            alone.hear(PEER, &vote);
+        }
+        alone.round();
+        alone.complete_disk();
+        if alone.role() == Role::Candidate {
+            return;
+        }
+    }
+    panic!("it never ran");
+}
+
+#[test]
+fn a_leader_that_is_alone_has_nothing_to_do() {
+    let mut alone = Alone::of(&[BrokerId(0)]);
+    alone.complete_disk();
+    alone.round();
+    alone.complete_disk();
+    assert_eq!(alone.role(), Role::Leader);
+    let mut busy = 0;
+    for tick in 1..100 {
+        alone.replicas.tick(Now { monotonic: NOW.monotonic.plus_ms(tick * RaftSettings::default().tick_ms), ..NOW });
+        busy += u32::from(alone.replicas.has_work());
+        alone.round();
+        alone.complete_disk();
+    }
+    assert!(busy <= 1, "beside the mark of the empty entry there is nothing to write: {busy}");
 }
