@@ -297,7 +297,9 @@ fn at(broker: BrokerId) -> usize {
     usize::try_from(broker.0 - 1).expect("ids begin at 1")
 }
 
-fn config(broker: BrokerId, voters: &[BrokerId]) -> BrokerConfig {
+/// The configuration of a broker of a test: Kafka's defaults, one seed for all.
+#[must_use]
+pub fn config(broker: BrokerId, voters: &[BrokerId]) -> BrokerConfig {
     BrokerConfig {
         cluster_id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         broker,

@@ -6,13 +6,13 @@ use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Invent
 use ottla_core::ids::{BrokerId, ConnectionId, GroupId};
 use ottla_core::input::Input;
 use ottla_core::invariants::check_invariants;
-use ottla_core::mutant::Mutant;
 use ottla_core::output::{Output, Outputs};
 use ottla_core::protocol::messages::create_topics::{CreateTopicsRequest, request};
 use ottla_core::protocol::{ApiKey, Reader, ResponseBody, ResponseHeader, Text, encode_request};
 use ottla_core::time::{Instant, Now, WallTime};
-use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
+use ottla_core::{Broker, Recovery, RecoveryStep};
 use ottla_net::Connection;
+use ottla_tests::bare;
 use std::collections::BTreeMap;
 
 /// Milliseconds in which everything is answered that does not ask for more patience.
@@ -57,7 +57,7 @@ impl World {
     pub fn new(topic: &str) -> World {
         let now = Now { monotonic: Instant(1_000_000), wall: WallTime(1_700_000_000_000) };
         let mut out = Outputs::default();
-        let mut recovery = Recovery::new(config(), Inventory::default());
+        let mut recovery = Recovery::new(bare::config(BrokerId(1), &[BrokerId(1)]), Inventory::default());
         assert_eq!(recovery.poll(), RecoveryStep::Done, "an empty disk has nothing to read");
         let broker = recovery.finish(now, &mut out);
         let mut world = World { broker, now, files: BTreeMap::new(), pending: BTreeMap::new(), ended: BTreeMap::new(), next: 1 };
@@ -234,19 +234,4 @@ fn patience_ms(request: &ClientRequest) -> Option<u64> {
     let Ask::Fetch(fetch) = &request.ask else { return Some(PATIENCE_MS) };
     let ms = u64::try_from(fetch.max_wait_ms).unwrap_or(0);
     (ms <= PATIENCE_MS).then_some(ms)
-}
-
-fn config() -> BrokerConfig {
-    BrokerConfig {
-        cluster_id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
-        broker: BrokerId(1),
-        voters: vec![BrokerId(1)],
-        advertised_host: "localhost".to_owned(),
-        advertised_port: 9092,
-        rack: None,
-        seed: 7,
-        raft: ottla_core::broker::RaftSettings::default(),
-        settings: Vec::new(),
-        mutant: Mutant::None,
-    }
 }

@@ -457,3 +457,17 @@ fn a_label_fits_a_folder_name() {
     assert_eq!(label(&"x".repeat(249), 12_345).len(), GROUP_LABEL_BYTES_MAX);
     assert!(label(&"x".repeat(249), 12_345).ends_with("x-12345"));
 }
+
+#[test]
+fn the_revision_changes_with_every_proposal_and_every_commit() {
+    let mut cluster = Cluster::new(3);
+    let mut seen = vec![cluster.node(1).revision()];
+    cluster.submit(1, 1, create("a"));
+    cluster.collect();
+    seen.push(cluster.node(1).revision());
+    cluster.settle();
+    seen.push(cluster.node(1).revision());
+    assert!(seen[0] != seen[1] && seen[1] != seen[2], "{seen:?}");
+    cluster.settle();
+    assert_eq!(cluster.node(1).revision(), seen[2]);
+}
