@@ -3,6 +3,7 @@
 Knows how a broker is configured and when it is ready; knows nothing of what a lane wants to show. Every process is ended by its own
 process object, however the lane ends. Python's standard library only.
 """
+import ctypes
 import os
 import random
 import shutil
@@ -14,11 +15,16 @@ import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LIBC = ctypes.CDLL(None, use_errno=True)
 CLUSTER_ID = "b3R0bGEtdGVzdC1sYW5lLQ"
 
 
 class LaneFailed(Exception):
     """What the lane promises does not hold."""
+
+
+class LaneSkipped(Exception):
+    """This machine lacks what the lane needs; says what."""
 
 
 def say(text):
@@ -55,10 +61,10 @@ def free_ports(count, span=1):
     return found
 
 
-def answers(port):
+def answers(port, host="127.0.0.1"):
     """Whether something answers ApiVersions v0 there."""
     try:
-        with socket.create_connection(("127.0.0.1", port), 0.5) as s:
+        with socket.create_connection((host, port), 0.5) as s:
             s.settimeout(2)
             s.sendall(bytes.fromhex("0000000a" + "0012" + "0000" + "00000007" + "ffff"))
             return s.recv(8)[4:8] == bytes.fromhex("00000007")
@@ -66,11 +72,20 @@ def answers(port):
         return False
 
 
+def with_parent(enter=None):
+    """For `preexec_fn`: the child process is killed when this one ends, even by SIGKILL; `enter` is called in it first."""
+    def prepare():
+        if enter is not None:
+            enter()
+        LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    return prepare
+
+
 class Broker:
     """One `ottla serve` process, its settings and its data folder."""
 
-    def __init__(self, node, port, peer_port, voters, folder, extra):
-        self.node, self.port, self.folder = node, port, folder
+    def __init__(self, node, host, port, peer_port, voters, folder, extra, enter=None):
+        self.node, self.host, self.port, self.folder, self.enter = node, host, port, folder, enter
         self.data = os.path.join(folder, "data-%d" % node)
         self.log = os.path.join(folder, "broker-%d.log" % node)
         self.config = os.path.join(folder, "broker-%d.properties" % node)
@@ -78,8 +93,8 @@ class Broker:
         lines = list(extra) + [
             "node.id=%d" % node,
             "cluster.id=%s" % CLUSTER_ID,
-            "listeners=PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d" % (port, peer_port),
-            "advertised.listeners=PLAINTEXT://127.0.0.1:%d" % port,
+            "listeners=PLAINTEXT://%s:%d,CONTROLLER://%s:%d" % (host, port, host, peer_port),
+            "advertised.listeners=PLAINTEXT://%s:%d" % (host, port),
             "controller.listener.names=CONTROLLER",
             "controller.quorum.voters=%s" % voters,
             "log.dirs=%s" % self.data,
@@ -89,14 +104,15 @@ class Broker:
 
     def start(self):
         with open(self.log, "a") as log:
-            self.process = subprocess.Popen([binary(), "serve", "--config", self.config], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen([binary(), "serve", "--config", self.config], stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+                                            preexec_fn=with_parent(self.enter))
 
     def wait_ready(self, seconds=30):
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 raise LaneFailed("broker %d ended with status %s:\n%s" % (self.node, self.process.returncode, self.tail()))
-            if answers(self.port):
+            if answers(self.port, self.host):
                 return
             time.sleep(0.05)
         raise LaneFailed("broker %d does not answer after %d s:\n%s" % (self.node, seconds, self.tail()))
@@ -110,6 +126,7 @@ class Broker:
         """Ends the process whatever state it is in."""
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
+            self.process.send_signal(signal.SIGCONT)
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
@@ -124,17 +141,20 @@ class Broker:
 
 
 class Cluster:
-    """Brokers 1..n, as a context: all processes end with it; the folder goes too unless the lane failed."""
+    """Brokers 1..n, as a context: all processes end with it; the folder goes too unless the lane failed. On loopback, or each in its network
+    of `networks`."""
 
-    def __init__(self, count, extra=()):
+    def __init__(self, count, extra=(), networks=None):
         self.folder = tempfile.mkdtemp(prefix="ottla-lane-")
         ports = free_ports(2 * count)
-        voters = ",".join("%d@127.0.0.1:%d" % (n + 1, ports[count + n]) for n in range(count))
-        self.brokers = [Broker(n + 1, ports[n], ports[count + n], voters, self.folder, extra) for n in range(count)]
+        hosts = [networks.address(n + 1) if networks else "127.0.0.1" for n in range(count)]
+        voters = ",".join("%d@%s:%d" % (n + 1, hosts[n], ports[count + n]) for n in range(count))
+        self.brokers = [Broker(n + 1, hosts[n], ports[n], ports[count + n], voters, self.folder, extra, networks and networks.into(n + 1))
+                        for n in range(count)]
 
     @property
     def bootstrap(self):
-        return ",".join("127.0.0.1:%d" % b.port for b in self.brokers)
+        return ",".join("%s:%d" % (b.host, b.port) for b in self.brokers)
 
     def __enter__(self):
         try:
@@ -163,10 +183,13 @@ def testing_properties():
 
 
 def main(lane):
-    """Runs a lane: prints PASSED or why not, exit status 0 or 1."""
+    """Runs a lane: prints PASSED, or why not: exit status 0 or 1, and 77 if this machine lacks what the lane needs."""
     started = time.monotonic()
     try:
         lane()
+    except LaneSkipped as e:
+        say("SKIPPED: %s" % e)
+        sys.exit(77)
     except LaneFailed as e:
         say("FAILED: %s" % e)
         sys.exit(1)
