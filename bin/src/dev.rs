@@ -4,7 +4,7 @@
 //! kills is reported with the command that brings it back, and left alone: trying that out is what this is for. When `ottla dev`
 //! ends, however it ends, the brokers it started stop.
 
-use crate::configuration::{belongs_to_kafka, parse_pairs};
+use crate::configuration::{METRICS_LISTENER, belongs_to_kafka, parse_pairs};
 use crate::probe::controller_of;
 use clap::Args;
 use std::fs::{self, File};
@@ -20,6 +20,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Brokers' own ports are this much above their clients' ports.
 const PEER_PORTS: u16 = 100;
+/// Metrics are served this much above the clients' ports.
+const METRICS_PORTS: u16 = 200;
 const READY_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -82,10 +84,10 @@ impl Dev {
     }
 
     fn check_ports(&self) -> Result<(), String> {
-        if self.port.checked_add(PEER_PORTS + self.nodes).is_none() {
+        if self.port.checked_add(METRICS_PORTS + self.nodes).is_none() {
             return Err(format!("--port {} leaves no room for the brokers' ports.", self.port));
         }
-        for port in (0..self.nodes).flat_map(|id| [self.port + id, self.port + PEER_PORTS + id]) {
+        for port in (0..self.nodes).flat_map(|id| [0, PEER_PORTS, METRICS_PORTS].map(|above| self.port + above + id)) {
             TcpListener::bind(("127.0.0.1", port))
                 .map_err(|error| format!("Port {port} can't be used ({error}); stop what uses it or choose another --port."))?;
         }
@@ -125,9 +127,11 @@ impl Dev {
              listeners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{peers}\n\
              advertised.listeners=PLAINTEXT://127.0.0.1:{clients}\n\
              controller.quorum.voters={voters}\n\
+             {METRICS_LISTENER}=127.0.0.1:{}\n\
              log.dirs={}\n\
              default.replication.factor={replicas}\n\
              min.insync.replicas={}\n",
+            clients + METRICS_PORTS,
             folder.display(),
             replicas / 2 + 1
         )
@@ -168,6 +172,10 @@ impl Dev {
                 broker.port,
                 broker.child.id(),
                 broker.log.display()
+            );
+            println!(
+                "   metrics:     http://127.0.0.1:{0}/metrics   health: http://127.0.0.1:{0}/health",
+                broker.port + METRICS_PORTS
             );
             println!("   kill it:     kill -9 {}", broker.child.id());
             println!("   restart it:  {}", broker.restart_command());

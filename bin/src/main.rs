@@ -10,6 +10,7 @@ mod host;
 #[cfg(test)]
 mod host_tests;
 mod logs;
+mod metrics;
 mod probe;
 #[cfg(test)]
 mod scratch;

@@ -3,11 +3,12 @@
 //! Composition only: reads the configuration, opens the data folder, lets the core recover, binds the ports and runs the node. What is
 //! wrong before the first request is one plain sentence on stderr and exit code 1; so is a halt. `kill -9` is a supported stop.
 
-use crate::configuration::{Finding, NodeConfiguration, Sources, Thoroughness, id_text};
+use crate::configuration::{Finding, METRICS_LISTENER, MetricsPlace, NodeConfiguration, Sources, Thoroughness, id_text};
 use crate::data_folder::DataFolder;
 use crate::disk::{FileDisk, Layout, read_exact, settle};
 use crate::host::TokioHost;
 use crate::logs;
+use crate::metrics::Metrics;
 use bytes::Bytes;
 use clap::Args;
 use ottla_core::config::BrokerSettings;
@@ -48,6 +49,9 @@ pub struct Serve {
     /// One setting; may come more than once, the last of one name counts.
     #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::key_and_value)]
     set: Vec<(String, String)>,
+    /// Where to serve /metrics and /health, or `off`; the same as --set ottla.metrics.listener=...
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
     /// Show what happens to every connection as well.
     #[arg(long)]
     verbose: bool,
@@ -82,7 +86,9 @@ impl Serve {
 
     /// What this broker is told. What is ignored gets a warning, what is wrong is told all at once.
     fn configuration(&self, log: &Logger) -> Result<NodeConfiguration, String> {
-        let layers = Sources::of_process(self.config.clone(), self.set.clone()).read()?;
+        let metrics = self.metrics.iter().map(|place| (METRICS_LISTENER.to_string(), place.clone()));
+        let set = self.set.iter().cloned().chain(metrics).collect();
+        let layers = Sources::of_process(self.config.clone(), set).read()?;
         let judgement = layers.judge(Thoroughness::Counting);
         for remark in &judgement.remarks {
             warn!(log, "{}", remark);
@@ -122,11 +128,13 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
         Some(address) => Some(bind(&host, "listeners", &address.to_bind()).await?),
         None => None,
     };
+    let (metrics, metrics_place) = serve_metrics(&node.metrics, &log)?.unzip();
     let config = broker_config(&node, folder.cluster_id(), boot[3]);
     let (layout, broker) = recover(&host, config, &folder)?;
     let handles = handles_max();
     let disk =
         FileDisk::start(layout, inbox.clone(), handles / 4).map_err(|error| format!("No threads for the disk: {error}."))?;
+    let (lookout, flushes) = (inbox.lookout(), disk.flushes());
     let book = PeerBook {
         cluster_id: folder.cluster_id().to_string(),
         broker: node.broker,
@@ -143,7 +151,10 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
     let limits = ClientLimits::new(&limits, handles / HANDLES_FOR_CLIENTS);
     let settings = NodeSettings { clients, peers, book, limits, log: log.clone() };
     let running = Node::start(host, broker, disk, (inbox, receiver), settings);
-    announce(&node, folder.cluster_id());
+    if let Some(metrics) = metrics {
+        metrics.running(lookout, flushes);
+    }
+    announce(&node, folder.cluster_id(), metrics_place.as_deref());
     match running.run().await {
         Ended::Stopped => {
             info!(log, "stopped");
@@ -155,6 +166,29 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
 
 async fn bind(host: &TokioHost, setting: &str, address: &str) -> Result<tokio::net::TcpListener, String> {
     host.listen(address).await.map_err(|error| format!("{setting}: {address} can't be listened on: {error}."))
+}
+
+/// Serves metrics where the configuration says, and says where that is.
+fn serve_metrics(place: &MetricsPlace, log: &Logger) -> Result<Option<(Metrics, String)>, String> {
+    let address = match place {
+        MetricsPlace::Off => return Ok(None),
+        MetricsPlace::At(address) | MetricsPlace::ByDefault(address) => address,
+    };
+    let bound = std::net::TcpListener::bind(address.to_bind());
+    let listener = match (bound, place) {
+        (Ok(listener), _) => listener,
+        (Err(error), MetricsPlace::ByDefault(_)) => {
+            warn!(
+                log,
+                "no metrics and no health: {address} can't be listened on ({error}); set {METRICS_LISTENER} to another address, or off"
+            );
+            return Ok(None);
+        }
+        (Err(error), _) => return Err(format!("{METRICS_LISTENER}: {address} can't be listened on: {error}.")),
+    };
+    let shown = listener.local_addr().map_or_else(|_| address.to_string(), |address| address.to_string());
+    let metrics = Metrics::serve(listener).map_err(|error| format!("Metrics can't be served: {error}."))?;
+    Ok(Some((metrics, shown)))
 }
 
 fn broker_config(node: &NodeConfiguration, cluster_id: &str, seed: u64) -> BrokerConfig {
@@ -232,9 +266,11 @@ fn stop_on_signals(inbox: &Inbox, with_parent: bool) -> Result<(), String> {
 }
 
 /// The line that scripts wait for.
-fn announce(node: &NodeConfiguration, cluster_id: &str) {
+fn announce(node: &NodeConfiguration, cluster_id: &str, metrics: Option<&str>) {
     let peers = node.peers.as_ref().map_or_else(String::new, |address| format!(", brokers {}", address.to_bind()));
-    let line = format!("Broker {} is ready: clients {}{peers}, cluster {cluster_id}", node.broker.0, node.clients.to_bind());
+    let metrics = metrics.map_or_else(String::new, |address| format!(", metrics http://{address}/metrics"));
+    let line =
+        format!("Broker {} is ready: clients {}{peers}{metrics}, cluster {cluster_id}", node.broker.0, node.clients.to_bind());
     let mut out = std::io::stdout();
     // Nobody may be listening any more: that is no reason to stop.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

@@ -19,6 +19,9 @@ mod config;
 mod events;
 pub(crate) mod held;
 pub(crate) mod local;
+mod metrics;
+#[cfg(test)]
+mod metrics_tests;
 pub(crate) mod newborn;
 pub(crate) mod parking;
 mod recovery;
@@ -32,6 +35,7 @@ mod stopping;
 pub(crate) mod work;
 
 pub use config::{BrokerConfig, BrokerView, Deadline};
+pub use metrics::{BrokerMetrics, ReplicaMetrics, TopicMetrics};
 pub use recovery::Recovery;
 
 pub use crate::raft::{RaftSettings, RecoveryStep};
@@ -43,7 +47,7 @@ use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
 use crate::log::ProducerTable;
 use crate::output::Outputs;
-use crate::partition::Producers;
+use crate::partition::{Producers, Traffic};
 use crate::time::{Instant, Now};
 use held::Held;
 use local::Local;
@@ -85,6 +89,12 @@ pub struct Broker {
     /// Peers that can be reached.
     peers_up: BTreeSet<BrokerId>,
     stopping: Stopping,
+    /// What went through all partitions, those that are gone included.
+    traffic: Traffic,
+    /// Leaderships of groups that this broker won.
+    elections_won: u64,
+    /// Changes of leadership that this broker heard of, in groups it has a replica of.
+    leader_changes: u64,
     /// Batches seen by the canary mutant.
     canary: u64,
 }

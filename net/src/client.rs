@@ -9,11 +9,13 @@
 //!   within [`WRITE_MS_MAX`], and who is owed nothing speaks within `idle_ms_max`: otherwise the connection is closed.
 
 use crate::bell::Bell;
+use crate::client_counters::{Asked, ClientCounters};
 use crate::client_limits::ClientLimits;
 use crate::connection::Connection;
 use crate::host::{Host, Reader, Writer};
 use crate::inbox::Inbox;
 use crate::limits::{FRAME_MS_MAX, WRITE_MS_MAX};
+use crate::metrics::ClientMetrics;
 use bytes::Bytes;
 use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
@@ -50,6 +52,7 @@ struct Registry {
     addresses: RefCell<BTreeMap<String, usize>>,
     /// Complaints since the last sweep: who floods us must not flood the log.
     complaints: Cell<u64>,
+    counters: ClientCounters,
     open: RefCell<BTreeMap<ConnectionId, Rc<Client>>>,
 }
 
@@ -57,6 +60,7 @@ struct Client {
     id: ConnectionId,
     from: String,
     connection: RefCell<Connection>,
+    asked: RefCell<Asked>,
     /// Its part of the queued bytes.
     queued_bytes: Cell<usize>,
     /// Nothing moves any more.
@@ -82,6 +86,7 @@ impl Clients {
             queued_bytes: Cell::new(0),
             addresses: RefCell::default(),
             complaints: Cell::new(0),
+            counters: ClientCounters::default(),
             open: RefCell::default(),
         }))
     }
@@ -93,8 +98,11 @@ impl Clients {
     }
 
     /// Hands an answer to its connection, if that is still there.
-    pub(crate) fn reply(&self, connection: ConnectionId, number: RequestNumber, frame: Option<Vec<Bytes>>) {
-        self.with(connection, |client| client.connection.borrow_mut().reply(number, frame));
+    pub(crate) fn reply(&self, connection: ConnectionId, number: RequestNumber, frame: Option<Vec<Bytes>>, now: Instant) {
+        self.with(connection, |client| {
+            self.0.counters.answered(&mut client.asked.borrow_mut(), number, now);
+            client.connection.borrow_mut().reply(number, frame);
+        });
     }
 
     /// Ends a connection before request `number`.
@@ -105,6 +113,17 @@ impl Clients {
     /// Whether every connection has written what it was told.
     pub(crate) fn all_written(&self) -> bool {
         self.0.open.borrow().values().all(|client| client.write.get().is_none() && !client.connection.borrow().has_writes())
+    }
+
+    /// For who watches.
+    pub(crate) fn metrics(&self, now: Instant) -> ClientMetrics {
+        let open = self.0.open.borrow();
+        ClientMetrics {
+            connections: open.len() as u64,
+            queued_bytes: self.0.queued_bytes.get() as u64,
+            requests_open: open.values().map(|client| client.asked.borrow().open() as u64).sum(),
+            ..self.0.counters.look(now)
+        }
     }
 
     fn with(&self, connection: ConnectionId, act: impl FnOnce(&Client)) {
@@ -140,19 +159,23 @@ impl Clients {
     fn enter(&self, from: String, now: Instant) -> Option<Rc<Client>> {
         let address = address_of(&from);
         if self.0.addresses.borrow().get(address).is_some_and(|count| *count >= self.0.limits.connections_per_address_max) {
+            self.0.counters.note(|counters| counters.refused_for_address += 1);
             self.complain(&from, "too many connections from its address");
             return None;
         }
         if self.0.open.borrow().len() >= self.0.limits.connections_max && !self.evict_stranger() {
+            self.0.counters.note(|counters| counters.refused_for_all += 1);
             self.complain(&from, "too many connections");
             return None;
         }
         *self.0.addresses.borrow_mut().entry(address.to_string()).or_default() += 1;
+        self.0.counters.note(|counters| counters.connections_accepted += 1);
         let id = ConnectionId(self.0.next.replace(self.0.next.get() + 1));
         let client = Rc::new(Client {
             id,
             from,
             connection: RefCell::new(Connection::new(self.0.limits.request_bytes_max)),
+            asked: RefCell::default(),
             queued_bytes: Cell::new(0),
             gone: Cell::new(false),
             known: Cell::new(false),
@@ -171,6 +194,7 @@ impl Clients {
         let stranger = self.0.open.borrow().values().find(|client| !client.known.get()).cloned();
         match stranger {
             Some(client) => {
+                self.0.counters.note(|counters| counters.sent_away += 1);
                 self.leave(&client, "made room for a new connection before its first request");
                 true
             }
@@ -273,7 +297,10 @@ async fn read<H: Host>(clients: Clients, host: H, mut reader: H::Reader, client:
         match read.await {
             None => break "closed here".to_string(),
             Some(Ok(0)) => break "closed by the client".to_string(),
-            Some(Ok(bytes)) => note_bytes(&client, bytes, host.now().monotonic),
+            Some(Ok(bytes)) => {
+                clients.0.counters.note(|counters| counters.bytes_in += bytes as u64);
+                note_bytes(&client, bytes, host.now().monotonic);
+            }
             Some(Err(error)) => break error.to_string(),
         }
     };
@@ -288,10 +315,12 @@ fn hand_over(clients: &Clients, client: &Client) -> bool {
             Ok(Some((number, request))) => {
                 client.known.set(true);
                 client.frame.set(None);
+                clients.0.counters.asks(&mut client.asked.borrow_mut(), &request, client.heard.get());
                 clients.0.inbox.send(Input::Request { connection: client.id, number, request });
             }
             Ok(None) => break,
             Err(fault) => {
+                clients.0.counters.note(|counters| counters.sent_away += 1);
                 clients.complain(&client.from, fault.reason());
                 return false;
             }
@@ -328,6 +357,7 @@ async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client
             Err(reason) => break reason.to_string(),
         };
         client.write.set(Some(host.now().monotonic));
+        let bytes: usize = slices.iter().map(Bytes::len).sum();
         let mut writing = pin!(writer.write_all(slices));
         let written = poll_fn(|cx| {
             client.writer.listen(cx);
@@ -337,6 +367,7 @@ async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client
             None => break "closed here".to_string(),
             Some(Ok(())) => {
                 client.write.set(None);
+                clients.0.counters.note(|counters| counters.bytes_out += bytes as u64);
                 client.connection.borrow_mut().wrote();
             }
             Some(Err(error)) => break error.to_string(),
@@ -357,6 +388,7 @@ async fn sweep<H: Host>(clients: Clients, host: H) {
             open.values().filter_map(|client| Some((client.clone(), clients.wasted(client, now)?))).collect()
         };
         for (client, reason) in wasteful {
+            clients.0.counters.note(|counters| counters.sent_away += 1);
             clients.complain(&client.from, reason);
             clients.leave(&client, reason);
         }
@@ -437,7 +469,7 @@ mod tests {
         feed(&one, b"\0\0\0\0\0\x01\xff\xff");
         assert!(!reads(&one) && !reads(&other), "its request is in the core");
         assert_eq!(clients.wasted(&other, NOW.plus_ms(FRAME_MS_MAX + 1)), None, "who is not read from can't be late");
-        clients.reply(one.id, RequestNumber(0), None);
+        clients.reply(one.id, RequestNumber(0), None, NOW);
         assert!(reads(&one) && reads(&other));
         feed(&other, b"\0\0\0\x0a");
         clients.leave(&other, "test");

@@ -10,6 +10,7 @@
 
 mod bell;
 mod client;
+mod client_counters;
 mod client_limits;
 pub mod connection;
 pub mod frame;
@@ -17,12 +18,16 @@ mod hello;
 pub mod host;
 pub mod inbox;
 pub mod limits;
+mod metrics;
 pub mod node;
 pub mod peer;
+mod timing;
 
 pub use client_limits::ClientLimits;
 pub use connection::{Connection, ConnectionFault};
 pub use host::{Disk, Host, Reader, Writer};
-pub use inbox::{Inbox, InboxReceiver};
+pub use inbox::{Inbox, InboxReceiver, Lookout};
+pub use metrics::{ClientMetrics, DiskMetrics, NodeMetrics, PeerMetrics};
 pub use node::{Ended, Node, NodeSettings};
 pub use peer::{PeerBook, Peers};
+pub use timing::Timing;

@@ -7,8 +7,9 @@ use crate::bell::yield_once;
 use crate::client::Clients;
 use crate::client_limits::ClientLimits;
 use crate::host::{Disk, Host};
-use crate::inbox::{Inbox, InboxReceiver};
+use crate::inbox::{Fact, Inbox, InboxReceiver};
 use crate::limits::ROUND_INPUTS_MAX;
+use crate::metrics::{NodeMetrics, Watch};
 use crate::peer::{PeerBook, Peers};
 use core::pin::pin;
 use futures_util::StreamExt;
@@ -56,6 +57,7 @@ pub struct Node<H: Host> {
     peers: Peers,
     outputs: Outputs,
     disk_ops: Vec<DiskOp>,
+    watch: Watch,
 }
 
 impl<H: Host> Node<H> {
@@ -71,7 +73,8 @@ impl<H: Host> Node<H> {
         let peers = Peers::new(settings.book, sender, settings.log);
         clients.serve(&host, settings.clients);
         peers.serve(&host, settings.peers);
-        Node { host, broker, disk, inbox, clients, peers, outputs: first, disk_ops: Vec::new() }
+        let watch = Watch::default();
+        Node { host, broker, disk, inbox, clients, peers, outputs: first, disk_ops: Vec::new(), watch }
     }
 
     /// Runs rounds until the broker stops or halts.
@@ -89,30 +92,53 @@ impl<H: Host> Node<H> {
     }
 
     /// Takes what is in the inbox, ends the round and hands everything out.
-    fn round(&mut self, first: Option<Input>) -> Option<Ended> {
+    fn round(&mut self, first: Option<Fact>) -> Option<Ended> {
         let now = self.host.now();
         if self.broker.next_deadline().is_some_and(|deadline| deadline.at <= now.monotonic) {
             self.broker.step(now, Input::Tick, &mut self.outputs);
         }
         let mut next = first.or_else(|| self.inbox.0.try_recv().ok());
         let mut taken = 0;
-        while let Some(input) = next {
-            if let Input::Peer { from, frame } = &input {
-                self.peers.taken(*from, frame.len());
+        while let Some(fact) = next {
+            match fact {
+                Fact::Input(input) => {
+                    if let Input::Peer { from, frame } = &input {
+                        self.peers.taken(*from, frame.len());
+                    }
+                    self.watch.sees(&input, now.monotonic);
+                    self.broker.step(now, input, &mut self.outputs);
+                }
+                Fact::Look(sender) => self.watch.looks.push(sender),
             }
-            self.broker.step(now, input, &mut self.outputs);
             taken += 1;
             next = if taken < ROUND_INPUTS_MAX { self.inbox.0.try_recv().ok() } else { None };
         }
         self.broker.end_round(now, &mut self.outputs);
-        self.hand_out()
+        let ended = self.hand_out();
+        for look in self.watch.end_round() {
+            // Who is gone needs no answer.
+            let _ = look.send(self.metrics());
+        }
+        ended
+    }
+
+    fn metrics(&self) -> NodeMetrics {
+        let now = self.host.now();
+        NodeMetrics {
+            broker: self.broker.metrics(now),
+            clients: self.clients.metrics(now.monotonic),
+            peers: self.peers.metrics(),
+            disk: self.watch.disk(now.monotonic),
+            rounds: self.watch.rounds,
+        }
     }
 
     fn hand_out(&mut self) -> Option<Ended> {
         let mut ended = None;
+        let now = self.host.now().monotonic;
         for output in self.outputs.drain() {
             match output {
-                Output::Reply { connection, number, frame } => self.clients.reply(connection, number, frame),
+                Output::Reply { connection, number, frame } => self.clients.reply(connection, number, frame, now),
                 Output::Close { connection, number, reason } => self.clients.close(connection, number, reason),
                 Output::Peer { to, class, frame } => self.peers.send(to, class, frame),
                 Output::Disk(operation) => self.disk_ops.push(operation),
@@ -121,13 +147,14 @@ impl<H: Host> Node<H> {
             }
         }
         if !self.disk_ops.is_empty() {
+            self.watch.issued(self.disk_ops.len(), now);
             self.disk.submit(std::mem::take(&mut self.disk_ops));
         }
         ended
     }
 
     /// Until a fact comes in, which is returned, or a deadline is reached.
-    async fn wait(&mut self) -> Option<Input> {
+    async fn wait(&mut self) -> Option<Fact> {
         let Some(deadline) = self.broker.next_deadline() else { return self.inbox.0.next().await };
         match select(self.inbox.0.next(), pin!(self.host.sleep_until(deadline.at))).await {
             Either::Left((fact, _)) => fact,

@@ -21,6 +21,7 @@ use crate::limits::{
     HELLO_BYTES_MAX, HELLO_MS_MAX, PEER_OUTBOX_BYTES_MAX, PEER_PING_MS, PEER_RETRY_MS_MAX, PEER_RETRY_MS_MIN,
     PEER_SILENCE_MS_MAX, PEER_UNREAD_BYTES_MAX, STRANGERS_MAX, WRITE_BYTES, WRITE_SLICES,
 };
+use crate::metrics::PeerMetrics;
 use bytes::Bytes;
 use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
@@ -60,6 +61,9 @@ struct Links {
     links: BTreeMap<BrokerId, Link>,
     /// Accepted streams whose hello has not come yet.
     strangers: Cell<usize>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+    frames_dropped: Cell<u64>,
 }
 
 struct Link {
@@ -100,7 +104,16 @@ impl Peers {
             unread: Cell::new(0),
         };
         let links = book.peers.iter().map(|(peer, _)| (*peer, link())).collect();
-        Peers(Rc::new(Links { book, inbox, log, links, strangers: Cell::new(0) }))
+        Peers(Rc::new(Links {
+            book,
+            inbox,
+            log,
+            links,
+            strangers: Cell::new(0),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            frames_dropped: Cell::new(0),
+        }))
     }
 
     /// Starts dialling everyone and, with a listener, accepting.
@@ -119,11 +132,29 @@ impl Peers {
             warn!(self.0.log, "a frame for a broker that is not in the book is dropped"; "broker" => to.0);
             return;
         };
-        link.outbox(class).push(frame);
+        let bytes: usize = frame.iter().map(Bytes::len).sum();
+        if link.outbox(class).push(frame) {
+            self.0.bytes_out.set(self.0.bytes_out.get() + bytes as u64);
+        } else {
+            self.0.frames_dropped.set(self.0.frames_dropped.get() + 1);
+        }
+    }
+
+    /// For who watches.
+    pub(crate) fn metrics(&self) -> PeerMetrics {
+        let connected = self.0.links.values().filter(|link| link.control.is_open.get() && link.data.is_open.get());
+        PeerMetrics {
+            peers: self.0.links.len() as u64,
+            connected: connected.count() as u64,
+            bytes_out: self.0.bytes_out.get(),
+            bytes_in: self.0.bytes_in.get(),
+            frames_dropped: self.0.frames_dropped.get(),
+        }
     }
 
     /// The node has taken a frame of `bytes` out of the inbox.
     pub fn taken(&self, from: BrokerId, bytes: usize) {
+        self.0.bytes_in.set(self.0.bytes_in.get() + bytes as u64);
         if let Some(link) = self.0.links.get(&from) {
             let before = link.unread.replace(link.unread.get().saturating_sub(bytes));
             if before >= PEER_UNREAD_BYTES_MAX {
@@ -159,20 +190,22 @@ impl Link {
 }
 
 impl Outbox {
-    fn push(&self, payload: Vec<Bytes>) {
+    /// Whether the frame was taken.
+    fn push(&self, payload: Vec<Bytes>) -> bool {
         if !self.is_open.get() {
-            return;
+            return false;
         }
         let frame = encode_frame(payload);
         let bytes = self.bytes.get() + length(&frame);
         // One frame always fits: it may be larger than the bound.
         if bytes > PEER_OUTBOX_BYTES_MAX && self.bytes.get() > 0 {
             self.lost.set(true);
-            return;
+            return false;
         }
         self.bytes.set(bytes);
         self.frames.borrow_mut().push_back(frame);
         self.bell.ring();
+        true
     }
 
     fn open(&self) {

@@ -4,7 +4,7 @@
 
 use super::output::{Cell, Report, Section};
 use super::{Failed, Print};
-use crate::configuration::{Layers, Sources, Thoroughness};
+use crate::configuration::{Layers, OWN_SETTINGS, Sources, Thoroughness, own_setting};
 use clap::Args;
 use ottla_core::config::{BROKER_SETTINGS, Setting, broker_setting};
 use std::path::PathBuf;
@@ -107,7 +107,7 @@ fn report(layers: &Layers, with_origin: bool, with_defaults: bool) -> Report {
         Some(value) => Cell::Text(setting.and_then(|setting| setting.check(value).ok()).unwrap_or_else(|| value.to_owned())),
         None => Cell::None,
     };
-    let is_known = |name: &str| broker_setting(name).is_some() || name == "cluster.id";
+    let is_known = |name: &str| broker_setting(name).is_some() || own_setting(name).is_some();
     let mut rows: Vec<(&str, Cell, String)> = counting
         .iter()
         .filter(|(name, _)| is_known(name))
@@ -116,6 +116,8 @@ fn report(layers: &Layers, with_origin: bool, with_defaults: bool) -> Report {
     if with_defaults {
         let others = BROKER_SETTINGS.iter().filter(|setting| !counting.contains_key(setting.name));
         rows.extend(others.map(|setting| (setting.name, shown(Some(setting), setting.default), "default".to_owned())));
+        let own = OWN_SETTINGS.iter().filter(|setting| !counting.contains_key(setting.name));
+        rows.extend(own.map(|setting| (setting.name, shown(None, setting.default), "default".to_owned())));
     }
     rows.sort_by_key(|(name, _, _)| *name);
     let columns: &[&str] = if with_origin { &["setting", "value", "origin"] } else { &["setting", "value"] };
@@ -160,7 +162,7 @@ ssl.key.password  (hidden)  KAFKA_SSL_KEY_PASSWORD
     #[test]
     fn defaults_are_shown_if_asked_for() {
         let all = report(&layers(), true, true).render(Format::Table);
-        assert_eq!(all.lines().count(), 1 + BROKER_SETTINGS.len() + 1, "the head, Kafka's table and cluster.id");
+        assert_eq!(all.lines().count(), 1 + BROKER_SETTINGS.len() + OWN_SETTINGS.len(), "the head, Kafka's table and ours");
         let line = |name: &str| all.lines().find(|line| line.starts_with(name)).expect(name).split_whitespace().skip(1);
         assert_eq!(line("message.max.bytes ").collect::<Vec<_>>(), ["1048588", "default"]);
         assert_eq!(line("ssl.keystore.password ").collect::<Vec<_>>(), ["-", "default"]);

@@ -3,7 +3,7 @@
 //! Unknown names do no harm where Kafka's users have them from elsewhere (files written for plugins, environments of containers): a
 //! broker ignores them, with a warning. On the command line, and for `ottla config check`, they are faults.
 
-use super::{Entry, Finding, NodeConfiguration, Origin};
+use super::{Entry, Finding, NodeConfiguration, OWN_SETTINGS, Origin, own_setting};
 use ottla_core::config::{broker_setting, nearest_broker_setting, topic_setting};
 use std::collections::BTreeMap;
 
@@ -39,9 +39,6 @@ pub struct Judgement {
     pub remarks: Vec<Finding>,
 }
 
-/// The shell's own setting, which Kafka's table does not have.
-const CLUSTER_ID: &str = "cluster.id";
-
 impl Layers {
     /// What counts, by name.
     #[must_use]
@@ -69,7 +66,7 @@ impl Layers {
                     faults.extend(setting.check(&entry.value).err().map(|reason| say(format!("{reason}."))));
                 }
                 Some(_) => {}
-                None if entry.name == CLUSTER_ID => {}
+                None if own_setting(&entry.name).is_some() => {}
                 None if entry.name.starts_with("zookeeper.") => {
                     remarks.push(say(format!("{} says nothing here: there is no ZooKeeper.", entry.name)));
                 }
@@ -104,7 +101,8 @@ fn place_in_order(origin: &Origin) -> (u8, usize) {
 fn hint(name: &str) -> String {
     // In a broker's file the defaults of topics have names of their own.
     let default_of_topics = topic_setting(name).and_then(|setting| setting.synonym);
-    let near = default_of_topics.or_else(|| nearest_broker_setting(name));
+    let ours = || OWN_SETTINGS.iter().map(|own| own.name).find(|own| own.starts_with("ottla.") && name.starts_with("ottla."));
+    let near = default_of_topics.or_else(|| nearest_broker_setting(name)).or_else(ours);
     near.map_or_else(|| ".".to_string(), |near| format!("; did you mean {near}?"))
 }
 

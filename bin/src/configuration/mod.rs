@@ -14,6 +14,7 @@ mod finding;
 mod java_properties;
 mod layers;
 mod node;
+mod own;
 mod sources;
 mod toml_file;
 
@@ -23,5 +24,6 @@ pub use environment::belongs_to_kafka;
 pub use finding::Finding;
 pub use java_properties::parse_pairs;
 pub use layers::{Layers, Thoroughness};
-pub use node::NodeConfiguration;
+pub use node::{MetricsPlace, NodeConfiguration};
+pub use own::{METRICS_LISTENER, OWN_SETTINGS, own_setting};
 pub use sources::Sources;

@@ -7,6 +7,7 @@
 
 use super::address::{Address, Listener};
 use super::layers::Counting;
+use super::own::{CLUSTER_ID, METRICS_LISTENER, own_setting};
 use super::{Finding, id_text};
 use ottla_core::config::broker_setting;
 use ottla_core::ids::BrokerId;
@@ -17,7 +18,7 @@ use std::path::PathBuf;
 const CONTROLLER: &str = "CONTROLLER";
 
 /// Settings the core does not get as they were given: the shell acts upon them, or there is only one way.
-const OWN: [&str; 13] = [
+const OWN: [&str; 14] = [
     "node.id",
     "broker.id",
     "listeners",
@@ -30,8 +31,20 @@ const OWN: [&str; 13] = [
     "process.roles",
     "listener.security.protocol.map",
     "inter.broker.listener.name",
-    "cluster.id",
+    CLUSTER_ID,
+    METRICS_LISTENER,
 ];
+
+/// Where metrics and health are served.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum MetricsPlace {
+    /// Nowhere.
+    Off,
+    /// There, as the operator said: it must work.
+    At(Address),
+    /// There, as nobody said otherwise: a second broker of the same machine does without.
+    ByDefault(Address),
+}
 
 /// What `ottla serve` is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +65,8 @@ pub struct NodeConfiguration {
     pub cluster_id: Option<String>,
     /// `broker.rack`.
     pub rack: Option<String>,
+    /// `ottla.metrics.listener`.
+    pub metrics: MetricsPlace,
     /// Everything else, for the core.
     pub settings: Vec<(String, String)>,
 }
@@ -73,7 +88,8 @@ impl NodeConfiguration {
         let advertised = listeners.as_ref().and_then(|(clients, _)| reader.advertised(clients));
         let voters = reader.voters(broker, listeners.as_ref().map(|(_, peers)| peers.as_ref()));
         let data = reader.data();
-        let (cluster_id, rack) = (reader.filled("cluster.id"), reader.filled("broker.rack"));
+        let (cluster_id, rack) = (reader.filled(CLUSTER_ID), reader.filled("broker.rack"));
+        let metrics = reader.metrics();
         let others = counting.values().filter(|entry| broker_setting(&entry.name).is_some() && !Self::reads(&entry.name));
         let (clients, peers) = listeners?;
         Some(NodeConfiguration {
@@ -85,6 +101,7 @@ impl NodeConfiguration {
             data: data?,
             cluster_id: cluster_id.map(str::to_string),
             rack: rack.map(str::to_string),
+            metrics: metrics?,
             settings: others.map(|entry| (entry.name.clone(), entry.value.clone())).collect(),
         })
     }
@@ -277,6 +294,21 @@ impl<'a> Reader<'a> {
         false
     }
 
+    fn metrics(&mut self) -> Option<MetricsPlace> {
+        let default = own_setting(METRICS_LISTENER).and_then(|own| own.default).map(Address::parse);
+        let Some(text) = self.filled(METRICS_LISTENER) else {
+            return Some(default.and_then(Result::ok).map_or(MetricsPlace::Off, MetricsPlace::ByDefault));
+        };
+        if text.eq_ignore_ascii_case("off") {
+            return Some(MetricsPlace::Off);
+        }
+        // The form of other listeners is understood as well: their name says nothing here.
+        match Address::parse(text.split_once("://").map_or(text, |(_, address)| address)) {
+            Ok(address) => Some(MetricsPlace::At(address)),
+            Err(reason) => self.fault(METRICS_LISTENER, format!("{METRICS_LISTENER}: {reason}, nor is it \"off\".")),
+        }
+    }
+
     fn data(&mut self) -> Option<PathBuf> {
         let Some((name, data)) = ["log.dirs", "log.dir"].iter().find_map(|name| Some((name, self.filled(name)?))) else {
             return self.fault("log.dirs", "log.dirs is missing: set it to the folder for this broker's data.");
@@ -375,6 +407,16 @@ message.max.bytes 2000
     }
 
     #[test]
+    fn metrics_are_on_loopback_unless_the_operator_says_otherwise() {
+        let place = |text: &str| parse(&format!("node.id=1\nlog.dirs=x\n{text}")).metrics;
+        assert_eq!(place(""), MetricsPlace::ByDefault(Address { host: "127.0.0.1".into(), port: 9404 }));
+        assert_eq!(place("ottla.metrics.listener=off"), MetricsPlace::Off);
+        let everywhere = MetricsPlace::At(Address { host: String::new(), port: 80 });
+        assert_eq!(place("ottla.metrics.listener=:80"), everywhere);
+        assert_eq!(place("ottla.metrics.listener=HTTP://:80"), everywhere);
+    }
+
+    #[test]
     fn mistakes_are_named_in_a_sentence() {
         for (text, part) in [
             ("log.dirs=x", "node.id is missing"),
@@ -394,6 +436,7 @@ message.max.bytes 2000
                 "node.id=1\nlog.dirs=a\nlisteners=A://h:1\nlistener.security.protocol.map=B:PLAINTEXT,A:SASL_SSL",
                 "SASL_SSL of the listener A",
             ),
+            ("node.id=1\nlog.dirs=a\nottla.metrics.listener=9404", "\"9404\" is no host:port, nor is it \"off\"."),
             ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names no address for the listener PLAINTEXT"),
             ("node.id=1\nlog.dirs=a\ncontroller.quorum.bootstrap.servers=h:1", "name all brokers in controller.quorum.voters"),
         ] {

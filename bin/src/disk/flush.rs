@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Instant;
 
 /// Files that are synced at the same time at most. The journal of the file system batches them; more threads gain nothing here
 /// until hundreds of files are dirty.
@@ -32,6 +33,8 @@ struct Shared {
     state: Mutex<State>,
     work: Condvar,
     report: Report,
+    /// When it was started.
+    start: Instant,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +60,7 @@ impl Flusher {
     /// # Errors
     /// No thread could be started.
     pub fn start(report: Report) -> io::Result<Flusher> {
-        let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), report });
+        let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), report, start: Instant::now() });
         for number in 0..THREADS {
             let shared = shared.clone();
             thread::Builder::new().name(format!("flush-{number}")).spawn(move || work(&shared))?;
@@ -108,7 +111,9 @@ fn work(shared: &Shared) {
         let dirty = state.dirty.remove(&name).expect("a queued file is dirty");
         state.syncing.insert(name);
         drop(state);
+        let begun = Instant::now();
         let synced = sync(&dirty);
+        shared.report.flushed(begun.elapsed(), shared.start.elapsed().as_secs());
         match synced {
             Ok(()) => shared.report.all(dirty.appends.iter().map(|append| (*append, DiskStage::Durable))),
             Err(error) => shared.report.failed(dirty.appends[0], format!("{name:?} can't be flushed: {error}")),

@@ -20,7 +20,7 @@ use handles::Handles;
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use ottla_core::ids::DiskId;
 use ottla_core::input::Input;
-use ottla_net::{Disk, Inbox};
+use ottla_net::{Disk, Inbox, Timing};
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
@@ -30,6 +30,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 /// Threads for reads and for making, cutting and deleting files.
 const POOL_THREADS: usize = 4;
@@ -46,10 +47,14 @@ pub struct FileDisk {
     pool: Sender<(DiskId, Job)>,
 }
 
+/// How long flushes of files took.
+pub type Flushes = Arc<Mutex<Timing>>;
+
 /// Tells completions; silent after a failure.
 #[derive(Clone, Debug)]
 pub struct Report {
     inbox: Inbox,
+    flushes: Flushes,
     has_failed: Arc<AtomicBool>,
 }
 
@@ -73,6 +78,12 @@ impl Report {
         }
     }
 
+    /// A file was flushed; `since_start_s` are the seconds that the flusher runs.
+    fn flushed(&self, took: Duration, since_start_s: u64) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.flushes.lock().unwrap_or_else(PoisonError::into_inner).record(us, since_start_s);
+    }
+
     /// Tells the first failure.
     fn failed(&self, id: DiskId, reason: String) {
         if !self.has_failed.swap(true, Ordering::AcqRel) {
@@ -87,7 +98,7 @@ impl FileDisk {
     /// # Errors
     /// No thread could be started.
     pub fn start(layout: Layout, inbox: Inbox, handles_max: usize) -> io::Result<FileDisk> {
-        let report = Report { inbox, has_failed: Arc::default() };
+        let report = Report { inbox, flushes: Flushes::default(), has_failed: Arc::default() };
         let handles = Arc::new(Mutex::new(Handles::new(handles_max)));
         let flusher = Flusher::start(report.clone())?;
         let (pool, jobs) = channel();
@@ -97,6 +108,12 @@ impl FileDisk {
             thread::Builder::new().name(format!("disk-{number}")).spawn(move || work(&jobs, &report, &handles))?;
         }
         Ok(FileDisk { layout, report, handles, lengths: BTreeMap::new(), flusher, pool })
+    }
+
+    /// How long its flushes take; goes on counting.
+    #[must_use]
+    pub fn flushes(&self) -> Flushes {
+        self.report.flushes.clone()
     }
 
     fn perform(&mut self, id: DiskId, action: DiskAction) -> Result<(), String> {

@@ -311,6 +311,12 @@ impl FetchJob {
         raft.in_sync(view.now, IN_SYNC_LAG_MS_MAX).into_iter().find(|broker| is_near(*broker))
     }
 
+    /// The group of every partition that is answered, as far as there are such partitions, and the bytes of records its answer has.
+    pub fn traffic(&self) -> impl Iterator<Item = (GroupId, u64)> {
+        let answers = self.due.iter().flatten();
+        self.wanted.iter().zip(answers).filter_map(|(wanted, answer)| Some((wanted.group.ok()?, answer.records.bytes() as u64)))
+    }
+
     /// The answer with all partitions, and what its session makes of it.
     ///
     /// # Panics

@@ -104,6 +104,12 @@ impl FetchSessions {
         self.sessions.is_empty()
     }
 
+    /// Partitions of all of them together.
+    #[must_use]
+    pub fn partitions(&self) -> usize {
+        self.partitions
+    }
+
     /// Takes in a request; gives it back with all partitions it is about.
     ///
     /// # Errors

@@ -235,6 +235,11 @@ fn judge(
 }
 
 impl ProduceJob {
+    /// The groups of the partitions it names, as far as there are such partitions.
+    pub fn groups(&self) -> impl Iterator<Item = GroupId> {
+        self.parts.iter().filter_map(|part| part.group)
+    }
+
     /// How one admitted batch ended.
     ///
     /// # Panics

@@ -19,6 +19,8 @@ impl Broker {
                 self.observe_leadership(now, group);
                 self.tell_controller(now, group);
                 let is_ours = leader == Some(self.config.broker);
+                self.leader_changes += u64::from(leader.is_some());
+                self.elections_won += u64::from(is_ours);
                 self.lose_waiters(now, group, term, is_ours, out);
                 self.look_at_deletions(now, out);
                 self.wake(group);

@@ -17,7 +17,7 @@ use crate::disk::Inventory;
 use crate::limits::PRODUCERS_PER_PARTITION_MAX;
 use crate::log::ProducerRules;
 use crate::output::Outputs;
-use crate::partition::LeaderTable;
+use crate::partition::{LeaderTable, Traffic};
 use crate::raft::{RecoveryStep, ReplicasConfig, ReplicasRecovery};
 use crate::time::Now;
 use bytes::Bytes;
@@ -113,6 +113,9 @@ impl Recovery {
             balance_at: now.monotonic.plus_ms(BALANCE_FIRST_MS),
             peers_up: std::collections::BTreeSet::new(),
             stopping: Stopping::default(),
+            traffic: Traffic::default(),
+            elections_won: 0,
+            leader_changes: 0,
             canary: 0,
         }
     }

@@ -14,7 +14,7 @@ use crate::api::{
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
-use crate::partition::{Acks, Appended, PendingBatch, Waiter};
+use crate::partition::{Acks, Appended, PendingBatch, Traffic, Waiter};
 use crate::protocol::ErrorCode;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse};
 use crate::protocol::messages::list_offsets::ListOffsetsRequest;
@@ -84,6 +84,9 @@ impl Broker {
     ) {
         let timeout_ms = u64::try_from(request.timeout_ms).unwrap_or(0);
         let (job, admitted) = produce::admit(&self.local.view(now), reply.version, request, batches);
+        for group in job.groups() {
+            self.count(group, Traffic { produce_requests: 1, ..Traffic::default() });
+        }
         let park = self.parking.number();
         let acks = job.acks;
         for one in admitted {
@@ -133,7 +136,10 @@ impl Broker {
         let repeated = self.judge_sequences(now, group, &mut taken, out);
         let mut waiters = Vec::with_capacity(taken.len());
         let mut proposals = Vec::with_capacity(taken.len());
+        let mut traffic = Traffic::default();
         for pending in taken {
+            traffic.records_in += u64::try_from(pending.batch.header.record_count).unwrap_or(0);
+            traffic.bytes_in += pending.batch.bytes.len() as u64;
             waiters.push((pending.waiter, pending.acks));
             proposals.push(Proposal::Records(pending.batch));
         }
@@ -149,6 +155,7 @@ impl Broker {
             return;
         };
         assert_eq!(proposed.len(), waiters.len(), "a proposal is all or nothing");
+        self.count(group, traffic);
         let term = self.local.replicas.group(group).expect("it was proposed to").term();
         for ((waiter, acks), proposed) in waiters.into_iter().zip(proposed) {
             let appended = Appended { waiter, index: proposed.index, term, base_offset: proposed.base_offset };
@@ -289,8 +296,19 @@ impl Broker {
     }
 
     fn answer_fetch(&mut self, now: Now, reply: ReplyTo, job: FetchJob, out: &mut Outputs) {
+        for (group, bytes_out) in job.traffic() {
+            self.count(group, Traffic { bytes_out, fetch_requests: 1, ..Traffic::default() });
+        }
         let (whole, session) = job.respond(&self.local.view(now));
         reply.answer(&self.sessions.end(now.monotonic, session, whole), out);
+    }
+
+    /// Adds to what went through a partition and through all of them.
+    fn count(&mut self, group: GroupId, traffic: Traffic) {
+        self.traffic.add(traffic);
+        if let Some(partition) = self.local.partitions.get_mut(&group) {
+            partition.traffic.add(traffic);
+        }
     }
 
     fn list_offsets(&mut self, now: Now, reply: ReplyTo, request: ListOffsetsRequest, out: &mut Outputs) {

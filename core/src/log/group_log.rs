@@ -225,6 +225,12 @@ impl GroupLog {
         self.epochs.epoch_at(offset)
     }
 
+    /// How many segments it has.
+    #[must_use]
+    pub fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Bytes of all segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -7,6 +7,7 @@
 //! Invariant: a batch is in the round's collection or in the log or answered, never two of these.
 
 use super::acks::{AckQueue, Waiter};
+use super::traffic::Traffic;
 use crate::config::{CompressionType, TimestampType, TopicSettings};
 use crate::ids::{BrokerId, GroupId, TopicId, TopicPartition};
 use crate::limits::ROUND_PROPOSE_BYTES_MAX;
@@ -52,6 +53,8 @@ pub struct Partition {
     pub acks: AckQueue,
     /// Parked fetches, by request.
     pub fetchers: BTreeSet<u64>,
+    /// What went through it.
+    pub traffic: Traffic,
     pending: VecDeque<PendingBatch>,
     settings: TopicSettings,
     rules: TopicRules,
@@ -69,6 +72,7 @@ impl Partition {
             voters,
             acks: AckQueue::default(),
             fetchers: BTreeSet::new(),
+            traffic: Traffic::default(),
             pending: VecDeque::new(),
             rules: rules_of(&settings),
             settings,

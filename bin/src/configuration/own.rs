@@ -1,0 +1,25 @@
+//! Settings that Kafka does not have: what the shell is told besides.
+
+/// One of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnSetting {
+    /// Its name.
+    pub name: &'static str,
+    /// What counts when nobody sets it; `None` where that depends on others.
+    pub default: Option<&'static str>,
+}
+
+/// The cluster's id, `CLUSTER_ID` of container images.
+pub const CLUSTER_ID: &str = "cluster.id";
+/// Where metrics and health are served: `host:port`, or `off`.
+pub const METRICS_LISTENER: &str = "ottla.metrics.listener";
+
+/// All of them.
+pub const OWN_SETTINGS: [OwnSetting; 2] =
+    [OwnSetting { name: CLUSTER_ID, default: None }, OwnSetting { name: METRICS_LISTENER, default: Some("127.0.0.1:9404") }];
+
+/// The setting of this name.
+#[must_use]
+pub fn own_setting(name: &str) -> Option<&'static OwnSetting> {
+    OWN_SETTINGS.iter().find(|setting| setting.name == name)
+}
