@@ -26,8 +26,10 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::LocalSet;
 
-/// What a broker leaves of the process's file handles to clients.
+/// The part of the process's file handles that clients may take.
 const HANDLES_FOR_CLIENTS: usize = 2;
+/// The part of them that the disk keeps open, and again for files that wait to be flushed. A tenth is left for threads, peers and strangers.
+const HANDLES_FOR_FILES: usize = 5;
 
 const EXAMPLES: &str = "\
 Where a setting stands in several places, --set counts over the environment, the environment over the file, the file over the default.
@@ -132,8 +134,8 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
     let config = broker_config(&node, folder.cluster_id(), boot[3]);
     let (layout, broker) = recover(&host, config, &folder)?;
     let handles = handles_max();
-    let disk =
-        FileDisk::start(layout, inbox.clone(), handles / 4).map_err(|error| format!("No threads for the disk: {error}."))?;
+    let disk = FileDisk::start(layout, inbox.clone(), handles / HANDLES_FOR_FILES)
+        .map_err(|error| format!("No threads for the disk: {error}."))?;
     let (lookout, flushes) = (inbox.lookout(), disk.flushes());
     let book = PeerBook {
         cluster_id: folder.cluster_id().to_string(),

@@ -5,6 +5,7 @@
 //! - a file is synced by at most one thread at a time, so completions of a file come in the order of issue;
 //! - `Durable` is told after an fdatasync that began after the last write it covers ended, and after the directory entry is durable if
 //!   the file is new;
+//! - files that wait ≤ `dirty_max`, since each is open: what makes one more waits until one is synced;
 //! - after the first failure nothing is performed or told any more: a failed fsync is never retried (fsyncgate).
 
 use super::Report;
@@ -32,6 +33,8 @@ pub struct Flusher {
 struct Shared {
     state: Mutex<State>,
     work: Condvar,
+    room: Condvar,
+    dirty_max: usize,
     report: Report,
     /// When it was started.
     start: Instant,
@@ -55,12 +58,15 @@ struct Dirty {
 }
 
 impl Flusher {
-    /// Starts its threads.
+    /// Starts its threads. At most `dirty_max` files, one at least, wait for them.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn start(report: Report) -> io::Result<Flusher> {
-        let shared = Arc::new(Shared { state: Mutex::default(), work: Condvar::new(), report, start: Instant::now() });
+    pub fn start(report: Report, dirty_max: usize) -> io::Result<Flusher> {
+        let state = Mutex::new(State::default());
+        let (dirty_max, start) = (dirty_max.max(1), Instant::now());
+        let shared = Shared { state, work: Condvar::new(), room: Condvar::new(), dirty_max, report, start };
+        let shared = Arc::new(shared);
         for number in 0..THREADS {
             let shared = shared.clone();
             thread::Builder::new().name(format!("flush-{number}")).spawn(move || work(&shared))?;
@@ -68,9 +74,13 @@ impl Flusher {
         Ok(Flusher { shared })
     }
 
-    /// `append` was written to `file`; `folder` is given if that made the file.
+    /// `append` was written to `file`; `folder` is given if that made the file. Waits for the device when too many files wait for it.
     pub fn written(&self, append: DiskId, name: FileName, file: &Arc<File>, folder: Option<PathBuf>) {
         let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+        while state.dirty.len() >= self.shared.dirty_max && !state.dirty.contains_key(&name) {
+            self.shared.work.notify_all();
+            state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         let state = &mut *state;
         let dirty = state.dirty.entry(name).or_insert_with(|| {
             if !state.syncing.contains(&name) {
@@ -111,6 +121,7 @@ fn work(shared: &Shared) {
         let dirty = state.dirty.remove(&name).expect("a queued file is dirty");
         state.syncing.insert(name);
         drop(state);
+        shared.room.notify_one();
         let begun = Instant::now();
         let synced = sync(&dirty);
         shared.report.flushed(begun.elapsed(), shared.start.elapsed().as_secs());

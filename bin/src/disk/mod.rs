@@ -2,10 +2,10 @@
 //!
 //! It knows the names of files and nothing of what is in them; the promises it keeps are those of [`ottla_core::disk`]. Appends go to
 //! the page cache on the caller's thread (microseconds, no hop); everything that waits for the device is done by threads: flushes by
-//! the flush engine, reads and the rest by a small pool.
+//! the flush engine, reads and the rest by a small pool. Only where more files wait to be flushed than may be open does the caller wait.
 //! - appends to one file are performed and told in the order of issue;
 //! - the first failure is told once; nothing is performed or told after it;
-//! - open files ≤ `handles_max` + those in use.
+//! - open files ≤ `handles_max` kept + as many that wait to be flushed + one or two of each thread.
 
 mod flush;
 mod handles;
@@ -93,14 +93,14 @@ impl Report {
 }
 
 impl FileDisk {
-    /// Starts the threads over a scanned folder. Completions go to `inbox`; at most about `handles_max` files stay open.
+    /// Starts the threads over a scanned folder. Completions go to `inbox`; at most about twice `handles_max` files are open.
     ///
     /// # Errors
     /// No thread could be started.
     pub fn start(layout: Layout, inbox: Inbox, handles_max: usize) -> io::Result<FileDisk> {
         let report = Report { inbox, flushes: Flushes::default(), has_failed: Arc::default() };
         let handles = Arc::new(Mutex::new(Handles::new(handles_max)));
-        let flusher = Flusher::start(report.clone())?;
+        let flusher = Flusher::start(report.clone(), handles_max)?;
         let (pool, jobs) = channel();
         let jobs = Arc::new(Mutex::new(jobs));
         for number in 0..POOL_THREADS {

@@ -159,6 +159,22 @@ fn a_read_beyond_the_end_fails() {
 }
 
 #[test]
+fn files_that_wait_for_the_device_are_not_all_open() {
+    let mut fixture = Fixture::new();
+    let folder = fs::canonicalize(fixture.folder.path()).expect("it exists");
+    let is_inside = |handle: &fs::DirEntry| fs::read_link(handle.path()).is_ok_and(|path| path.starts_with(&folder));
+    let mut most = 0;
+    for base in 0..400 {
+        fixture.append(segment(base), 0, &[b"abc"]);
+        let handles = fs::read_dir("/proc/self/fd").expect("Linux").flatten();
+        most = most.max(handles.filter(|handle| is_inside(handle)).count());
+    }
+    assert_eq!(fixture.stages(800).iter().filter(|(_, stage)| *stage == DiskStage::Durable).count(), 400);
+    // Four are kept, four wait, eight are flushed with their folder, and one is being appended to.
+    assert!(most <= 4 + 4 + 2 * 8 + 1, "{most} files were open at once");
+}
+
+#[test]
 fn more_files_than_handles_are_no_problem() {
     let mut fixture = Fixture::new();
     for round in 0..3_u64 {
