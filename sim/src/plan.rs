@@ -174,6 +174,7 @@ impl Plan {
             clients,
             raft,
             settings: settings(&mut dice),
+            racks: Vec::new(),
             net: net(&mut dice, is_duel, timeout_us),
             disk: disk(&mut dice, is_duel),
             has_exact_clocks: dice.below(2) == 0,

@@ -16,6 +16,8 @@ pub struct Shape {
     pub raft: RaftSettings,
     /// Kafka settings of every broker.
     pub settings: Vec<(String, String)>,
+    /// The rack of each broker; those beyond the end have none.
+    pub racks: Vec<String>,
     /// How links behave.
     pub net: NetSettings,
     /// How disks behave.
@@ -44,6 +46,7 @@ impl Shape {
             clients,
             raft: RaftSettings { tick_ms: 50, ..RaftSettings::default() },
             settings: Vec::new(),
+            racks: Vec::new(),
             net: NetSettings::calm(),
             disk: DiskSettings::calm(),
             has_exact_clocks: true,

@@ -10,7 +10,7 @@
 use super::{TopicKey, View};
 use crate::disk::FileName;
 use crate::ids::{GroupId, LeaderEpoch, Offset};
-use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX};
+use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
 use crate::log::{ReadPlan, RecordRun};
 use crate::mutant::Mutant;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, ListOffsetsResponse, request, response};
@@ -32,6 +32,10 @@ pub struct ListOffsetsJob {
     topics: Vec<Text>,
     parts: Vec<Part>,
     open: usize,
+    /// Bytes that look-ups may still take.
+    bytes_left: usize,
+    /// What partitions are told for which too little of them is left.
+    not_now: ErrorCode,
 }
 
 #[derive(Debug)]
@@ -104,7 +108,8 @@ impl ListOffsetsJob {
                 *named.entry((topic.name.clone(), partition.partition_index)).or_default() += 1;
             }
         }
-        let mut job = ListOffsetsJob { topics: Vec::new(), parts: Vec::new(), open: 0 };
+        let bytes_left = TIME_LOOKUP_BYTES_PER_REQUEST_MAX;
+        let mut job = ListOffsetsJob { topics: Vec::new(), parts: Vec::new(), open: 0, bytes_left, not_now: not_now(version) };
         let mut open = Vec::new();
         for topic in asked.topics {
             for partition in &topic.partitions {
@@ -191,11 +196,16 @@ impl ListOffsetsJob {
     /// Looks through a run; without a hit the look-up moves behind it.
     fn walk(&mut self, part: usize, lookup: Lookup, run: &RecordRun) {
         let bytes = joined(run);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
         let mut rest = bytes.as_ref();
         let mut from = lookup.from;
         while let Ok(header) = BatchHeader::parse(rest) {
             let Some((batch, after)) = rest.split_at_checked(header.total_len()) else { break };
-            if let Some(found) = search(&header, batch, lookup) {
+            if self.bytes_left == 0 {
+                self.found(part, Found::failed(self.not_now));
+                return;
+            }
+            if let Some(found) = search(&header, batch, lookup, &mut self.bytes_left) {
                 self.found(part, found);
                 return;
             }
@@ -228,7 +238,7 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
     if !raft.is_serving() && !view.mutant.is(Mutant::OffsetBeforeOwnTerm) {
         // Until an entry of this term is committed the leader may not know the newest commit: an offset told now could be behind
         // one that was told before (KIP-207).
-        return Err(if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable });
+        return Err(not_now(version));
     }
     let log = raft.log();
     let end = raft.high_watermark();
@@ -252,8 +262,13 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
     })
 }
 
-/// The first record of a batch that fits.
-fn search(header: &BatchHeader, batch: &[u8], lookup: Lookup) -> Option<Found> {
+/// "Ask again", as a version has it.
+fn not_now(version: i16) -> ErrorCode {
+    if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable }
+}
+
+/// The first record of a batch that fits. What is decompressed for it is taken from `bytes_left`.
+fn search(header: &BatchHeader, batch: &[u8], lookup: Lookup, bytes_left: &mut usize) -> Option<Found> {
     let sought = lookup.sought;
     let is_it = |time: i64| match sought {
         Sought::AtOrAfter(wanted) => time >= wanted,
@@ -274,6 +289,7 @@ fn search(header: &BatchHeader, batch: &[u8], lookup: Lookup) -> Option<Found> {
         return found(header.base_offset.max(lookup.from).0, header.max_timestamp);
     }
     let body = decompress_body(header.codec().ok()?, &batch[BatchHeader::SIZE..], DECOMPRESSED_BYTES_MAX).ok()?;
+    *bytes_left = bytes_left.saturating_sub(body.len());
     for record in Records::new(&body, header.record_count) {
         let record = record.ok()?;
         let time = header.base_timestamp.wrapping_add(record.timestamp_delta);

@@ -2,6 +2,7 @@
 
 use crate::api::produce::tests::{hello, to};
 use crate::broker::rig::{Rig, START_MS};
+use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
 use crate::protocol::Text;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, request};
 use crate::protocol::messages::offset_for_leader_epoch::{self, OffsetForLeaderEpochRequest};
@@ -157,4 +158,58 @@ fn a_batch_that_promises_a_time_it_does_not_hold_is_passed_over() {
     rig.topic("lo", 1, &[]);
     rig.ask::<ProduceRequest>(&to("lo", -1, &[(0, Some(hello()))]), 9);
     assert_eq!(ask(&mut rig, "lo", 11, START_MS), (0, START_MS, 0, rig.epoch("lo")));
+}
+
+#[test]
+fn between_an_election_and_its_first_commit_no_offset_is_told() {
+    // KIP-207: the new leader may not know the newest commit yet.
+    let mut rig = filled();
+    rig.commits_stall = true;
+    let mut rig = rig.restart();
+    for timestamp in [-1, -2, -3, START_MS] {
+        if timestamp != -3 {
+            assert_eq!(ask(&mut rig, "lo", 4, timestamp), (5, -1, -1, -1), "LEADER_NOT_AVAILABLE for {timestamp}");
+        }
+        assert_eq!(ask(&mut rig, "lo", 11, timestamp), (78, -1, -1, -1), "OFFSET_NOT_AVAILABLE for {timestamp}");
+    }
+    rig.release_fsyncs();
+    assert_eq!(ask(&mut rig, "lo", 11, -1), (0, -1, 6, rig.epoch("lo")));
+}
+
+#[test]
+fn look_ups_by_time_of_one_request_have_a_bound() {
+    const BATCH: usize = DECOMPRESSED_BYTES_MAX - (1 << 20);
+    let partitions = i32::try_from(TIME_LOOKUP_BYTES_PER_REQUEST_MAX / BATCH + 2).expect("few");
+    let mut rig = Rig::new();
+    rig.topic("lo", partitions, &[]);
+    let mut bomb = BatchBuilder::new().codec(Codec::Zstd);
+    bomb.push(START_MS, None, Some(&vec![0; BATCH]));
+    let bomb = bomb.build().freeze();
+    for partition in 0..partitions {
+        let answer = rig.ask::<ProduceRequest>(&to("lo", -1, &[(partition, Some(bomb.clone()))]), 9);
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+    let mut request = asking("lo", 0, START_MS);
+    request.topics[0].partitions = (0..partitions)
+        .map(|partition_index| request::Partitions { partition_index, timestamp: START_MS, ..Default::default() })
+        .collect();
+    for (version, refused) in [(4, 5), (11, 78)] {
+        let told = rig.ask(&request, version).topics.remove(0).partitions;
+        let errors: Vec<i16> = told.iter().map(|partition| partition.error_code).collect();
+        let found = errors.iter().filter(|error| **error == 0).count();
+        assert_eq!(found, TIME_LOOKUP_BYTES_PER_REQUEST_MAX.div_ceil(BATCH), "v{version}: {errors:?}");
+        assert!(errors[found..].iter().all(|error| *error == refused), "v{version}: {errors:?}");
+    }
+    // Alone each is found, so a client that asks again for what is left comes to the end.
+    let last = rig.ask(
+        &ListOffsetsRequest {
+            topics: vec![request::Topics {
+                name: Text::from("lo"),
+                partitions: vec![request.topics[0].partitions.pop().expect("some")],
+            }],
+            ..request
+        },
+        11,
+    );
+    assert_eq!((last.topics[0].partitions[0].error_code, last.topics[0].partitions[0].offset), (0, 0));
 }

@@ -30,6 +30,8 @@ pub(crate) struct Rig {
     pub(crate) fsync_stalls: bool,
     /// The same, except for the controller's log: topics can be created, and get no leader.
     pub(crate) partitions_stall: bool,
+    /// The same for segments of partitions only: they get leaders that can't commit.
+    pub(crate) commits_stall: bool,
     stalled: Vec<DiskDone>,
     number: u64,
     /// Answers by request number; `None` for "no answer".
@@ -59,6 +61,7 @@ impl Rig {
             groups: BTreeSet::new(),
             fsync_stalls: false,
             partitions_stall: false,
+            commits_stall: false,
             stalled: Vec::new(),
             number: 0,
             answers: BTreeMap::new(),
@@ -201,6 +204,7 @@ impl Rig {
     pub(crate) fn release_fsyncs(&mut self) {
         self.fsync_stalls = false;
         self.partitions_stall = false;
+        self.commits_stall = false;
         for done in std::mem::take(&mut self.stalled) {
             self.step(Input::Disk(done));
         }
@@ -264,7 +268,8 @@ impl Rig {
                 content.extend(data.concat());
                 dones.push_back(DiskDone { id: op.id, stage: DiskStage::Written });
                 let is_controller = matches!(file, FileName::Segment { group: GroupId::CONTROLLER, .. });
-                if self.fsync_stalls || (self.partitions_stall && !is_controller) {
+                let is_commit = self.commits_stall && matches!(file, FileName::Segment { .. });
+                if self.fsync_stalls || ((self.partitions_stall || is_commit) && !is_controller) {
                     self.stalled.push(DiskDone { id: op.id, stage: DiskStage::Durable });
                     return;
                 }

@@ -31,5 +31,5 @@ pub use check::{BatchFault, CheckLimits, CheckedBatch, RecordError, RecordFacts,
 pub use compression::{CompressionFault, compress, decompress, decompress_body};
 pub use private::{PrivateFault, PrivateKind, decode_private, encode_private, private_length};
 pub use rules::{TimestampKind, TopicRules};
-pub use scan::{BatchScan, Continuity, ScanFault, ScannedBatch, verify_batch};
+pub use scan::{Continuity, ScanFault, verify_batch};
 pub use walker::{Headers, Record, RecordFault, Records};

@@ -1,6 +1,6 @@
-//! Walking a segment: batches back to back, each checked by itself and against the one before.
+//! The batches of a log, each checked by itself and against the one before.
 //!
-//! Used by recovery, by `ottla log` and by checkers. Pure, over bytes; what a fault means (a torn tail to cut, or damage to stop for) is
+//! Used by recovery, by `ottla log` and by checkers, which walk a file each in their own way. Pure, over bytes; what a fault means (a torn tail to cut, or damage to stop for) is
 //! for the caller to judge.
 //!
 //! What the crc does not cover is covered by [`Continuity`]: the base offset must be where the last batch ended (private batches take
@@ -9,24 +9,6 @@
 use super::batch::{BatchHeader, HeaderFault, crc_of};
 use crate::ids::{LeaderEpoch, Offset};
 use core::fmt;
-
-/// Iterator over the batches of a segment's bytes. Ends after the first fault.
-#[derive(Debug, Clone)]
-pub struct BatchScan<'a> {
-    bytes: &'a [u8],
-    position: usize,
-    continuity: Continuity,
-    is_done: bool,
-}
-
-/// A batch that is whole, of magic 2, with a fitting crc, in its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScannedBatch {
-    /// Bytes from the start of the segment.
-    pub position: usize,
-    /// Its header.
-    pub header: BatchHeader,
-}
 
 /// What the next batch of a log must continue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,48 +98,6 @@ impl Continuity {
     }
 }
 
-impl<'a> BatchScan<'a> {
-    /// Scans `bytes`, a segment from its start.
-    #[must_use]
-    pub fn new(bytes: &'a [u8], continuity: Continuity) -> BatchScan<'a> {
-        BatchScan { bytes, position: 0, continuity, is_done: false }
-    }
-
-    /// Bytes of the batches accepted so far: where the good prefix ends.
-    #[must_use]
-    pub fn position(&self) -> usize {
-        self.position
-    }
-
-    /// What the next batch must continue.
-    #[must_use]
-    pub fn continuity(&self) -> Continuity {
-        self.continuity
-    }
-}
-
-impl Iterator for BatchScan<'_> {
-    type Item = Result<ScannedBatch, ScanFault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_done || self.position == self.bytes.len() {
-            return None;
-        }
-        let position = self.position;
-        let checked = verify_batch(&self.bytes[position..]).and_then(|header| self.continuity.accept(&header).map(|()| header));
-        match checked {
-            Ok(header) => {
-                self.position += header.total_len();
-                Some(Ok(ScannedBatch { position, header }))
-            }
-            Err(fault) => {
-                self.is_done = true;
-                Some(Err(fault))
-            }
-        }
-    }
-}
-
 impl fmt::Display for ScanFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -186,18 +126,17 @@ mod tests {
         bytes
     }
 
+    /// How many batches are good, where they end, and what is wrong behind them.
     fn scan(bytes: &[u8]) -> (usize, usize, Option<ScanFault>) {
-        let mut scan = BatchScan::new(bytes, Continuity::new(Offset(0), LeaderEpoch(0)));
-        let mut good = 0;
-        let fault = loop {
-            match scan.next() {
-                Some(Ok(_)) => good += 1,
-                Some(Err(fault)) => break Some(fault),
-                None => break None,
+        let mut continuity = Continuity::new(Offset(0), LeaderEpoch(0));
+        let (mut good, mut position) = (0, 0);
+        while position < bytes.len() {
+            match verify_batch(&bytes[position..]).and_then(|header| continuity.accept(&header).map(|()| header)) {
+                Ok(header) => (good, position) = (good + 1, position + header.total_len()),
+                Err(fault) => return (good, position, Some(fault)),
             }
-        };
-        assert!(scan.next().is_none(), "nothing follows the end");
-        (good, scan.position(), fault)
+        }
+        (good, position, None)
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Cluster {
             voters: (0..brokers).map(broker_id).collect(),
             advertised_host: format!("broker-{node}"),
             advertised_port: 9092,
-            rack: None,
+            rack: self.shape.racks.get(node).cloned(),
             seed: draw(seed, Stream::Broker, &[n64(node), life]).next(),
             raft: self.shape.raft,
             settings: self.shape.settings.clone(),

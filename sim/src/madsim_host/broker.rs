@@ -45,7 +45,7 @@ pub(super) async fn broker(world: SharedWorld, node: usize) {
             voters: (0..brokers).map(crate::cluster::broker_id).collect(),
             advertised_host: format!("10.0.0.{}", node + 1),
             advertised_port: 9092,
-            rack: None,
+            rack: inner.shape.racks.get(node).cloned(),
             seed: draw(inner.seed, Stream::Broker, &[u64::try_from(node).expect("few"), life]).next(),
             raft: inner.shape.raft,
             settings: inner.shape.settings.clone(),

@@ -85,6 +85,7 @@ impl Actor {
         self.brokers = command.number("brokers", 3)?;
         let mut shape = Shape::calm(usize::try_from(self.brokers).map_err(|_| "brokers must be 1 or more")?, CLIENTS);
         shape.settings = command.settings();
+        shape.racks = command.option("racks").map(list).unwrap_or_default().into_iter().map(str::to_string).collect();
         if let Some(ms) = command.option("sync-ms") {
             let ms: u64 = ms.parse().map_err(|_| format!("sync-ms={ms} is not a number"))?;
             (shape.disk.sync_us_min, shape.disk.sync_us_max) = (ms * 1000, ms * 1000);
@@ -269,6 +270,7 @@ impl Actor {
             min_bytes: 1,
             max_bytes: 1 << 20,
             topics: vec![topic],
+            rack_id: command.option("rack").unwrap_or_default().into(),
             ..Default::default()
         };
         let response = match self.call(at, &request, FETCH, PATIENCE_MS) {
@@ -279,6 +281,9 @@ impl Actor {
         if partition.error_code != 0 {
             let hint = hint(partition.current_leader.leader_id, partition.current_leader.leader_epoch);
             return Ok(vec![format!("broker {at} answers: {}{hint}", error_name(partition.error_code))]);
+        }
+        if partition.preferred_read_replica >= 0 {
+            return Ok(vec![format!("broker {at} answers: read from broker {}", partition.preferred_read_replica)]);
         }
         let mut lines = records(&partition.records.clone().unwrap_or_default().into_bytes())?;
         lines.push(format!("high watermark {}", partition.high_watermark));
