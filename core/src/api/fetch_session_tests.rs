@@ -159,3 +159,22 @@ fn a_partition_with_data_goes_to_the_end() {
 fn epochs_start_again_at_one() {
     assert_eq!((next_epoch(0), next_epoch(7), next_epoch(i32::MAX)), (1, 8, 1));
 }
+
+#[test]
+fn partitions_of_all_sessions_together_have_a_bound() {
+    let now = Instant(0);
+    let mut sessions = FetchSessions::new(10, 1);
+    // As if other sessions had all but two.
+    sessions.partitions = FETCH_SESSION_PARTITIONS_MAX - 2;
+    let open = |sessions: &mut FetchSessions, parts: &[(i32, i64)]| {
+        let request = FetchRequest { session_epoch: 0, ..from("f", parts) };
+        let (_, used) = sessions.begin(now, V, request).expect("a new session is asked for");
+        sessions.end(now, used, FetchResponse::default()).session_id
+    };
+    assert_eq!(open(&mut sessions, &[(0, 0), (1, 0), (2, 0)]), 0, "three have no room: the consumer goes on with full requests");
+    let id = open(&mut sessions, &[(0, 0), (1, 0)]);
+    assert!(id > 0);
+    let grown = sessions.begin(now, V, going(id, 1, &[(2, 0)]));
+    assert_eq!(grown.map(|_| ()), Err(ErrorCode::FetchSessionIdNotFound));
+    assert_eq!((sessions.len(), sessions.partitions), (0, FETCH_SESSION_PARTITIONS_MAX - 2), "what grows beyond it is closed");
+}

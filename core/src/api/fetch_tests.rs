@@ -2,6 +2,7 @@
 
 use crate::api::produce::tests::{batch, hello, to};
 use crate::broker::rig::{Rig, START_MS};
+use crate::limits::FETCH_BYTES_MAX;
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, request, response};
 use crate::protocol::messages::produce::ProduceRequest;
 use crate::protocol::{Records, Text, Uuid};
@@ -129,6 +130,36 @@ fn a_waiting_fetch_is_woken_by_the_high_watermark() {
     let parts = all(rig.answer::<FetchRequest>(number, 12).expect("woken"));
     assert_eq!(parts[0].records, Some(Records::default()));
     assert_eq!(batches(parts[1].records.as_ref().expect("never null"))[0].base_offset.0, 1);
+}
+
+#[test]
+fn what_is_written_and_not_committed_is_waited_for() {
+    let mut rig = filled();
+    rig.fsync_stalls = true;
+    rig.ask::<ProduceRequest>(&to("f", 1, &[(0, Some(hello()))]), 9);
+    for offset in [6, 7] {
+        let part = one(rig.ask(&FetchRequest { max_wait_ms: 0, ..from("f", &[(0, offset)]) }, 12));
+        assert_eq!((part.error_code, part.high_watermark, part.records), (0, 6, Some(Records::default())), "{offset}");
+    }
+    assert_eq!(one(rig.ask(&from("f", &[(0, 8)]), 12)).error_code, 1, "OFFSET_OUT_OF_RANGE: nothing is there");
+}
+
+#[test]
+fn an_answer_is_bounded_whatever_is_asked_for() {
+    const PARTITIONS: i32 = 4;
+    let bound = usize::try_from(FETCH_BYTES_MAX).expect("positive");
+    let size = bound / 3 - 1000;
+    let mut rig = Rig::new();
+    rig.topic("f", PARTITIONS, &[("max.message.bytes", "20000000")]);
+    let large = batch(&[(None, Some(&vec![b'x'; size]))]);
+    for partition in 0..PARTITIONS {
+        rig.ask::<ProduceRequest>(&to("f", -1, &[(partition, Some(large.clone()))]), 9);
+    }
+    let mut request = FetchRequest { max_bytes: i32::MAX, ..from("f", &[(0, 0), (1, 0), (2, 0), (3, 0)]) };
+    request.topics[0].partitions.iter_mut().for_each(|partition| partition.partition_max_bytes = i32::MAX);
+    let told: Vec<usize> = all(rig.ask(&request, 12)).into_iter().map(|part| part.records.expect("never null").len()).collect();
+    assert_eq!(told[..3], [large.len(); 3]);
+    assert!(told.iter().sum::<usize>() <= bound, "{told:?}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use super::tests::to;
 use crate::api::fetch::tests::fetch_all;
 use crate::broker::rig::{Rig, START_MS};
+use crate::limits::{BATCHES_PER_PRODUCER, PRODUCER_ID_BLOCK};
+use crate::protocol::messages::init_producer_id::InitProducerIdRequest;
 use crate::protocol::messages::produce::response::PartitionResponses;
 use crate::protocol::messages::produce::{ProduceRequest, ProduceResponse};
 use crate::record::BatchBuilder;
@@ -117,4 +119,32 @@ fn a_producer_is_forgotten_by_the_time_of_the_log() {
     assert_eq!(put(&mut rig, 9, of(7, 0, START_MS - 7_200_000)).1, 0, "the broker's clock does not count");
     assert_eq!(put(&mut rig, 9, of(8, 0, START_MS)).0, 0);
     assert_eq!(put(&mut rig, 9, of(7, 0, START_MS - 7_200_000)).1, 2, "forgotten: any sequence starts anew");
+}
+
+#[test]
+fn as_many_batches_are_remembered_as_clients_have_in_flight() {
+    let mut rig = Rig::new();
+    rig.topic("orders", 1, &[]);
+    let count = i32::try_from(BATCHES_PER_PRODUCER).expect("few") + 1;
+    for sequence in 0..count {
+        assert_eq!(put(&mut rig, 9, batch(7, 0, sequence, 1)).1, i64::from(sequence));
+    }
+    for sequence in 1..count {
+        let (error, offset, _, _) = put(&mut rig, 9, batch(7, 0, sequence, 1));
+        assert_eq!((error, offset), (0, i64::from(sequence)), "written once");
+    }
+    assert_eq!(put(&mut rig, 9, batch(7, 0, 0, 1)).0, 45, "the oldest one is no longer known");
+}
+
+#[test]
+fn a_broker_takes_producer_ids_in_blocks() {
+    let ask = |rig: &mut Rig| {
+        let request = InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
+        rig.ask(&request, 4).producer_id
+    };
+    let mut rig = Rig::new();
+    let first = ask(&mut rig);
+    assert_eq!(ask(&mut rig), first + 1);
+    let mut rig = rig.restart();
+    assert_eq!(ask(&mut rig), first + i64::from(PRODUCER_ID_BLOCK), "the rest of a block ends with the broker that took it");
 }

@@ -3,6 +3,7 @@
 use super::{TOPICS_FEW, flatten};
 use crate::api::fetch::tests::fetch_all;
 use crate::broker::rig::{Rig, START_MS};
+use crate::limits::{DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX};
 use crate::protocol::messages::produce::{ProduceRequest, ProduceResponse, request, response};
 use crate::protocol::{Text, Uuid};
 use crate::record::BatchFault;
@@ -271,4 +272,18 @@ fn topics_named_again_are_one_however_many_there_are() {
             (0..count).map(|n| (n, 3)).collect::<Vec<_>>()
         );
     }
+}
+
+#[test]
+fn batches_of_one_request_have_a_bound_together_when_decompressed() {
+    let mut bomb = BatchBuilder::new().codec(Codec::Zstd);
+    bomb.push(START_MS, None, Some(&vec![0; DECOMPRESSED_BYTES_MAX - (1 << 20)]));
+    let bomb = bomb.build().freeze();
+    let fitting = DECOMPRESSED_BYTES_PER_REQUEST_MAX / DECOMPRESSED_BYTES_MAX;
+    let count = i32::try_from(fitting).expect("few") + 1;
+    let mut rig = Rig::new();
+    rig.topic("p", count, &[]);
+    let asked: Vec<(i32, Option<Bytes>)> = (0..count).map(|partition| (partition, Some(bomb.clone()))).collect();
+    let errors: Vec<i16> = parts(rig.ask(&to("p", -1, &asked), 9)).iter().map(|part| part.error_code).collect();
+    assert_eq!((&errors[..fitting], errors[fitting]), (vec![0; fitting].as_slice(), 87), "INVALID_RECORD");
 }

@@ -98,6 +98,7 @@ impl ProducerTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PRODUCERS_PER_PARTITION_MAX;
 
     const DAY: i64 = 86_400_000;
 
@@ -145,5 +146,17 @@ mod tests {
         table.apply(99, 0, at(51, DAY));
         assert_eq!(table.iter().count(), 31, "two went, one came");
         assert!(table.get(0).is_some() && table.get(1).is_none() && table.get(2).is_none() && table.get(3).is_some());
+    }
+
+    #[test]
+    fn a_partition_keeps_its_bound() {
+        let mut table = table(PRODUCERS_PER_PARTITION_MAX);
+        let bound = i64::try_from(PRODUCERS_PER_PARTITION_MAX).expect("few");
+        for id in 0..=bound {
+            table.apply(id, 0, at(2 + u64::try_from(id).expect("small"), DAY));
+        }
+        let kept = table.iter().count();
+        assert!((PRODUCERS_PER_PARTITION_MAX / 2..=PRODUCERS_PER_PARTITION_MAX).contains(&kept), "{kept}");
+        assert!(table.get(0).is_none() && table.get(bound).is_some());
     }
 }

@@ -167,3 +167,35 @@ fn rules_of(settings: &TopicSettings) -> TopicRules {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{BatchBuilder, CheckLimits, check};
+    use bytes::BytesMut;
+
+    #[test]
+    fn one_proposal_carries_so_much_and_a_larger_batch_alone() {
+        let place = TopicPartition { topic: TopicId(1), partition: 0 };
+        let mut partition =
+            Partition::new(place, GroupId(1), "orders-0".to_string(), vec![BrokerId(1)], TopicSettings::default());
+        let collect = |partition: &mut Partition, bytes: usize| {
+            let mut batch = BatchBuilder::new();
+            batch.push(0, None, Some(&vec![b'x'; bytes]));
+            let batch = check(BytesMut::from(batch.build().as_ref()), &CheckLimits::default()).expect("a good batch");
+            partition.collect(PendingBatch { batch, acks: Acks::All, waiter: Waiter { park: 0, part: 0 } });
+        };
+        for bytes in [
+            ROUND_PROPOSE_BYTES_MAX / 2,
+            ROUND_PROPOSE_BYTES_MAX / 4,
+            ROUND_PROPOSE_BYTES_MAX / 2,
+            2 * ROUND_PROPOSE_BYTES_MAX,
+            1,
+        ] {
+            collect(&mut partition, bytes);
+        }
+        let rounds: Vec<usize> = std::iter::repeat_with(|| partition.take_round().len()).take_while(|taken| *taken > 0).collect();
+        assert_eq!(rounds, [2, 1, 1, 1], "what does not fit waits, and nothing waits for ever");
+        assert!(!partition.has_pending());
+    }
+}

@@ -342,6 +342,14 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_above_the_bound_is_refused_for_its_size() {
+        let refused =
+            |length: usize| decode(BrokerId(1), BrokerId(2), &Bytes::from(vec![0; length])).expect_err("zeros are no frame");
+        assert_eq!(refused(PEER_FRAME_BYTES_MAX + 1).0, "it is too large");
+        assert_ne!(refused(PEER_FRAME_BYTES_MAX).0, "it is too large");
+    }
+
+    #[test]
     fn no_cut_frame_is_taken() {
         let frame = sample();
         for length in 0..frame.len() {

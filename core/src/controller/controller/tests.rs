@@ -284,6 +284,24 @@ fn without_a_leader_requests_time_out() {
 }
 
 #[test]
+fn requests_that_wait_for_the_controller_have_a_bound() {
+    let mut cluster = Cluster::new(3);
+    cluster.cut = vec![BrokerId(1), BrokerId(2)];
+    let bound = u64::try_from(CONTROLLER_REQUESTS_MAX).expect("few");
+    for token in 0..bound {
+        cluster.submit(3, token, create("a"));
+    }
+    cluster.settle();
+    assert!(cluster.answers.is_empty(), "all wait");
+    cluster.submit(3, bound, create("a"));
+    cluster.submit(3, bound + 1, ControllerRequest::DescribeQuorum);
+    cluster.settle();
+    assert_eq!(code(cluster.answers.get(&bound)), Some(7), "REQUEST_TIMED_OUT");
+    assert_eq!(code(cluster.answers.get(&(bound + 1))), Some(7));
+    assert_eq!(cluster.answers.len(), 2);
+}
+
+#[test]
 fn a_silent_broker_is_fenced_and_comes_back() {
     let mut cluster = Cluster::new(3);
     cluster.cut.push(BrokerId(3));
