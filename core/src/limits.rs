@@ -30,8 +30,9 @@ pub const DESCRIBED_SETTINGS_MAX: usize = 400_000;
 pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;
 /// Bytes of one read of a look-up by time; a batch that is larger is read whole. What is more is read next.
 pub const TIME_LOOKUP_BYTES_MAX: u32 = 1024 * 1024;
-/// Bytes that all look-ups by time of one ListOffsets request may read and decompress: every partition asked for may
-/// cost a batch of [`DECOMPRESSED_BYTES_MAX`], and each costs the time of everybody. More: OFFSET_NOT_AVAILABLE (below version 5 LEADER_NOT_AVAILABLE) for the partitions that are left, which clients ask for again.
+/// Bytes that all look-ups by time of one ListOffsets request may read and decompress: every partition asked for may cost a batch of
+/// [`DECOMPRESSED_BYTES_MAX`], and each costs the time of everybody. More: OFFSET_NOT_AVAILABLE (below version 5 LEADER_NOT_AVAILABLE) for
+/// the partitions that are left, which clients ask for again.
 pub const TIME_LOOKUP_BYTES_PER_REQUEST_MAX: usize = 8 * DECOMPRESSED_BYTES_MAX;
 /// Batches below this many bytes are copied out of a large frame, so that they do not keep it in memory.
 pub const PINNED_BATCH_BYTES_MIN: usize = 4096;
