@@ -3,7 +3,7 @@
 //! Compiled to `Mutant::None` for ever without the feature `mutants`, which the `ottla` package never enables. Where one is honoured
 //! the code reads `if mutant.is(Mutant::X)`, so that `grep Mutant::` lists the places.
 
-/// Which deliberate bug is active. Numbers are those of the mutation catalogue.
+/// Which deliberate bug is active. Numbers are those of the mutation catalogue, and go on from there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[non_exhaustive]
 pub enum Mutant {
@@ -50,11 +50,13 @@ pub enum Mutant {
     OldIdNewTopic,
     /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
     Canary,
+    /// 43: what a client asked for is read from the disk and handed on as it comes.
+    ReadNotChecked,
 }
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 20] = [
+    pub const ALL: [(u32, Mutant); 21] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -75,6 +77,7 @@ impl Mutant {
         (37, Mutant::SyncErrorIgnored),
         (38, Mutant::OldIdNewTopic),
         (42, Mutant::Canary),
+        (43, Mutant::ReadNotChecked),
     ];
 
     /// Whether `other` is active; `false` for ever without the feature `mutants`.

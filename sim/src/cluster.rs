@@ -8,6 +8,7 @@
 //! its own, no order but its own: the same calls give the same run.
 
 mod brief;
+mod damage;
 mod effects;
 mod event;
 mod life;
@@ -18,7 +19,7 @@ mod streams;
 
 use crate::check::watch::{Breach, Watch};
 use crate::clock::Clock;
-use crate::disk::SimDisk;
+use crate::disk::{CrashKind, SimDisk};
 use crate::network::{End, Network};
 use crate::report::{Counters, Failure, FailureKind};
 use crate::shape::Shape;
@@ -173,6 +174,7 @@ impl Cluster {
         all.add(&self.watch.counters);
         all.lost += self.net.lost;
         all.duplicated += self.net.duplicated;
+        all.damage_met += self.nodes.iter().map(|node| node.disk.damage_met).sum::<u64>();
         all.events += self.trace.events;
         all
     }
@@ -263,6 +265,10 @@ impl Cluster {
                 if self.nodes[node].life == life && self.nodes[node].broker.is_none() {
                     self.start(node);
                 }
+                None
+            }
+            Event::PowerCut { node, down_us } => {
+                self.crash(node, CrashKind::PowerCut, Some(down_us));
                 None
             }
             Event::StopCheck { node, life, asked_at } => {

@@ -10,16 +10,19 @@
 
 mod change;
 mod crash;
+mod damage;
 mod settings;
 #[cfg(test)]
 mod tests;
 
 pub use change::{DiskChange, DiskEvent};
 pub use crash::{CrashKind, CrashLoss};
+pub use damage::Damage;
 pub use settings::DiskSettings;
 
 use crate::dice::{Stream, draw};
 use bytes::Bytes;
+use damage::Lie;
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use ottla_core::ids::{DiskId, GroupId};
 use ottla_core::mutant::Mutant;
@@ -50,6 +53,7 @@ struct Pending {
     end: u64,
     fails: bool,
     is_full: bool,
+    is_lie: bool,
 }
 
 /// The disk of one broker.
@@ -70,8 +74,13 @@ pub struct SimDisk {
     hung_until: u64,
     /// Until when there is no space.
     full_until: u64,
-    /// A flipped bit under what was durable: file, position, mask. The pristine bytes stay, so that it can be taken away.
-    rot: Option<(FileName, u64, u8)>,
+    /// What is read otherwise than it was written.
+    damage: Vec<(FileName, Damage)>,
+    lies: BTreeMap<FileName, Lie>,
+    /// Until when syncs of segments are only claimed.
+    lie_until: u64,
+    /// Reads of a running broker that met damage, for the vacuity counters.
+    pub(crate) damage_met: u64,
     mutant: Mutant,
 }
 
@@ -93,7 +102,10 @@ impl SimDisk {
             slow_us: 0,
             hung_until: 0,
             full_until: 0,
-            rot: None,
+            damage: Vec::new(),
+            lies: BTreeMap::new(),
+            lie_until: 0,
+            damage_met: 0,
             mutant: Mutant::None,
         }
     }
@@ -110,7 +122,9 @@ impl SimDisk {
         self.fail_next_sync = false;
         self.slow_until = 0;
         self.full_until = 0;
-        self.rot = None;
+        self.damage.clear();
+        self.lies.clear();
+        self.lie_until = 0;
     }
 
     /// The next sync that completes fails.
@@ -132,17 +146,6 @@ impl SimDisk {
     /// Appends fail until `until`, perhaps after a part of their bytes.
     pub fn fill(&mut self, until: u64) {
         self.full_until = until;
-    }
-
-    /// One bit of a file is read wrong from now on.
-    pub fn rot(&mut self, file: FileName, position: u64, mask: u8) {
-        self.rot = Some((file, position, mask));
-    }
-
-    /// Whether something on the disk is read wrong.
-    #[must_use]
-    pub fn is_rotten(&self) -> bool {
-        self.rot.is_some_and(|(file, position, _)| self.files.get(&file).is_some_and(|f| position < len64(&f.data)))
     }
 
     /// A broker starts from this disk: syncs what is there and lists it.
@@ -168,7 +171,7 @@ impl SimDisk {
     pub fn inventory(&self) -> Inventory {
         Inventory {
             groups: self.groups.keys().copied().collect(),
-            files: self.files.iter().map(|(name, file)| (*name, len64(&file.data))).collect(),
+            files: self.files.iter().map(|(name, file)| (*name, self.shown_length(*name, len64(&file.data)))).collect(),
         }
     }
 
@@ -192,21 +195,20 @@ impl SimDisk {
     /// A read of recovery, which is not simulated in time.
     ///
     /// # Errors
-    /// A sentence when the range is not there.
+    /// A sentence when the range is not there or can't be read.
     pub fn read_now(&self, file: FileName, position: u64, length: u32) -> Result<Bytes, String> {
         let data = &self.files.get(&file).ok_or_else(|| format!("{file:?} does not exist"))?.data;
         let end = position + u64::from(length);
         let found = data
             .get(index(position)..index(end))
             .ok_or_else(|| format!("{file:?} has {} bytes, {position}..{end} was asked", data.len()))?;
-        match self.rot {
-            Some((rotten, at, mask)) if rotten == file && (position..end).contains(&at) => {
-                let mut read = found.to_vec();
-                read[index(at - position)] ^= mask;
-                Ok(Bytes::from(read))
-            }
-            Some(_) | None => Ok(Bytes::copy_from_slice(found)),
+        if self.damage.is_empty() {
+            return Ok(Bytes::copy_from_slice(found));
         }
+        if self.is_unreadable(file, position, length) {
+            return Err(READ_ERROR.to_string());
+        }
+        Ok(self.shown(file, position, found))
     }
 
     /// Takes an operation in. The returned events are to be fed back with [`SimDisk::advance`] at their times.
@@ -223,6 +225,7 @@ impl SimDisk {
             extra += dice.below(self.slow_us + 1);
         }
         let is_full = now < self.full_until;
+        let is_lie = now < self.lie_until;
         let now = now.max(self.hung_until);
         let write = dice.between(self.settings.write_us_min, self.settings.write_us_max) + extra / 4;
         let sync = dice.between(self.settings.sync_us_min, self.settings.sync_us_max) + extra;
@@ -248,7 +251,7 @@ impl SimDisk {
             | DiskAction::Truncate { .. }
             | DiskAction::Remove { .. } => events.push(DiskEvent { at: now + write + sync, id, is_written: false }),
         }
-        let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full });
+        let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full, is_lie });
         assert!(earlier.is_none(), "disk operation {id} was issued twice");
         events
     }
@@ -285,8 +288,14 @@ impl SimDisk {
             self.pending.insert(id, pending);
             DiskStage::Written
         } else if let DiskAction::Read { file, position, length } = &pending.action {
-            let data = self.read_now(*file, *position, *length).map_err(|what| format!("read {id}: {what}"))?;
-            DiskStage::Read(data)
+            self.damage_met += u64::from(self.is_damaged(*file, *position, *length));
+            if self.is_unreadable(*file, *position, *length) {
+                self.broken = Some(READ_ERROR.to_string());
+                DiskStage::Failed(READ_ERROR.to_string())
+            } else {
+                let data = self.read_now(*file, *position, *length).map_err(|what| format!("read {id}: {what}"))?;
+                DiskStage::Read(data)
+            }
         } else {
             self.apply(&mut pending, &mut changes)?;
             self.harden(&pending, &mut changes);
@@ -373,6 +382,7 @@ impl SimDisk {
     fn harden(&mut self, pending: &Pending, changes: &mut Vec<DiskChange>) {
         match &pending.action {
             DiskAction::Append { file, .. } => {
+                self.note_sync(*file, pending.is_lie);
                 if let Some(slot) = self.files.get_mut(file) {
                     slot.durable = slot.durable.max(pending.end.min(len64(&slot.data)));
                     slot.is_named |= !self.mutant.is(Mutant::NamesNotSynced);
@@ -402,6 +412,8 @@ impl SimDisk {
         }
     }
 }
+
+const READ_ERROR: &str = "input/output error on read";
 
 fn is_of(name: FileName, group: GroupId) -> bool {
     match name {

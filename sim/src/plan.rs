@@ -108,6 +108,27 @@ pub(crate) enum FaultKind {
         pick: u64,
         down_us: u64,
     },
+    /// Bits of what was durable are read wrong from now on, while the broker runs.
+    RotLive {
+        node: usize,
+        pick: u64,
+    },
+    /// A place of what was durable can't be read any more.
+    Unreadable {
+        node: usize,
+        pick: u64,
+    },
+    /// A write of long ago went to the place of another one, and is missing where it belongs.
+    Misdirect {
+        node: usize,
+        pick: u64,
+    },
+    /// A disk only claims to sync; then the power goes.
+    LieSync {
+        node: usize,
+        us: u64,
+        down_us: u64,
+    },
     /// A graceful stop: leaderships are handed over, then the process ends.
     Stop {
         node: usize,
@@ -139,6 +160,15 @@ impl fmt::Display for FaultKind {
             FaultKind::Reset { client, node } => write!(f, "connections of client {client} to broker {node} are reset"),
             FaultKind::Rot { node, down_us, .. } => {
                 write!(f, "broker {node} loses power and a bit of its disk flips (back after {down_us} us)")
+            }
+            FaultKind::RotLive { node, .. } => write!(f, "bits of the disk of broker {node} flip while it runs"),
+            FaultKind::Unreadable { node, .. } => write!(f, "a place of the disk of broker {node} can't be read any more"),
+            FaultKind::Misdirect { node, .. } => write!(f, "a write of broker {node} went to another place"),
+            FaultKind::LieSync { node, us, down_us } => {
+                write!(
+                    f,
+                    "the disk of broker {node} only claims to sync for {us} us, then it loses power (back after {down_us} us)"
+                )
             }
             FaultKind::Stop { node, down_us } => write!(f, "broker {node} is asked to stop (back after {down_us} us)"),
         }
@@ -335,8 +365,36 @@ fn once(seed: u64, brokers: usize) -> TopicPlan {
     }
 }
 
+/// The fault atlas: all damage of a seed is on one broker, so a majority of each group's replicas has what is damaged there, or nobody does.
+fn damaged_broker(seed: u64, brokers: usize) -> usize {
+    // The draws of the first damage there was, so that older seeds keep theirs.
+    let mut dice = draw(seed, Stream::Faults, &[2, 16, 0]);
+    dice.next();
+    index(&mut dice, brokers)
+}
+
+/// At most one more kind of damage, in a third of the seeds: a damaged broker stays away once it noticed, and would be missed elsewhere.
+fn damage(seed: u64, brokers: usize, heal_at: u64, faults: &mut Vec<Fault>) {
+    let class = draw(seed, Stream::Faults, &[3]).below(12);
+    let node = damaged_broker(seed, brokers);
+    let mut dice = draw(seed, Stream::Faults, &[2, 17, class]);
+    let at = dice.between(2 * SECOND, heal_at - 300_000);
+    let kind = match class {
+        0 => FaultKind::RotLive { node, pick: dice.next() },
+        1 => FaultKind::Unreadable { node, pick: dice.next() },
+        2 => FaultKind::Misdirect { node, pick: dice.next() },
+        3 => {
+            let us = dice.log_between(500_000, 8 * SECOND).min(heal_at - 200_000 - at);
+            FaultKind::LieSync { node, us, down_us: dice.log_between(3_000, SECOND) }
+        }
+        _ => return,
+    };
+    faults.push(Fault { at, kind });
+}
+
 fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault> {
     let mut faults = Vec::new();
+    damage(seed, brokers, heal_at, &mut faults);
     let mut pick = draw(seed, Stream::Faults, &[0]);
     // One class per number; appended, never renumbered.
     for class in 0..17_u64 {
@@ -411,7 +469,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 19, "{words:?}");
+        assert!(words.len() >= 23, "{words:?}");
     }
 
     trait Text {

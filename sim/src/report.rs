@@ -129,6 +129,14 @@ counters! {
     vanished,
     /// Brokers that refused to start from a damaged log.
     refusals,
+    /// Damage laid under running brokers: rot, unreadable places.
+    damaged,
+    /// Reads of running brokers that met damage.
+    damage_met,
+    /// Writes that had gone to another place.
+    misdirected,
+    /// Power cuts that took what a sync had only claimed to keep.
+    lies,
     /// Rounds of all brokers.
     rounds,
     /// Events of the world.

@@ -283,7 +283,11 @@ impl Run {
             | FaultKind::HangDisk { .. }
             | FaultKind::FillDisk { .. }
             | FaultKind::Reset { .. }
-            | FaultKind::Rot { .. }) => kind,
+            | FaultKind::Rot { .. }
+            | FaultKind::RotLive { .. }
+            | FaultKind::Unreadable { .. }
+            | FaultKind::Misdirect { .. }
+            | FaultKind::LieSync { .. }) => kind,
         };
         self.cluster.trace.fault(self.cluster.now, kind.to_string());
         match kind {
@@ -322,6 +326,10 @@ impl Run {
             FaultKind::FillDisk { node, us } => self.cluster.fill_disk(node, us),
             FaultKind::Reset { client, node } => self.cluster.reset(client, node),
             FaultKind::Rot { node, pick, down_us } => self.cluster.rot(node, pick, down_us),
+            FaultKind::RotLive { node, pick } => self.cluster.rot_live(node, pick),
+            FaultKind::Unreadable { node, pick } => self.cluster.make_unreadable(node, pick),
+            FaultKind::Misdirect { node, pick } => self.cluster.misdirect(node, pick),
+            FaultKind::LieSync { node, us, down_us } => self.cluster.lie(node, us, down_us),
             FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }

@@ -99,6 +99,8 @@ pub struct DiskRead {
     from: Offset,
     end: Offset,
     bytes_max: u32,
+    /// Base offset of the batch that the range begins with.
+    first: Offset,
     /// Whether the first batch is given even if it is larger than allowed.
     whole_first: bool,
 }
@@ -192,7 +194,10 @@ impl FetchJob {
     }
 
     /// A read of [`FetchJob::evaluate`] came in.
-    pub fn read_done(&mut self, view: &View<'_>, part: usize, data: Bytes) {
+    ///
+    /// # Errors
+    /// The log is damaged there: a sentence. Nothing of it may be told.
+    pub fn read_done(&mut self, view: &View<'_>, part: usize, data: &Bytes) -> Result<(), String> {
         let answers = self.due.as_mut().expect("only a due fetch reads");
         let Records::Disk(read) = std::mem::take(&mut answers[part].records) else {
             unreachable!("part {part} of a fetch was read twice");
@@ -200,12 +205,13 @@ impl FetchJob {
         self.reads_open -= 1;
         match view.replicas.group(read.group) {
             Some(raft) => {
-                let run = raft.log().finish_read(read.from, read.end, read.bytes_max, data);
+                let run = raft.log().finish_read(read.from, read.end, read.bytes_max, read.first, data, view.mutant)?;
                 answers[part].records = cut(run, read.bytes_max, read.whole_first);
             }
             // The topic was deleted meanwhile.
             None => answers[part] = Answer::failed(ErrorCode::UnknownTopicOrPartition, Aborted::Empty),
         }
+        Ok(())
     }
 
     /// Whether the answer can be made.
@@ -284,7 +290,7 @@ impl FetchJob {
         let records = match log.plan_read(from, high_watermark, bytes_max) {
             ReadPlan::Empty => Records::None,
             ReadPlan::Ready(run) => cut(run, bytes_max, is_first),
-            ReadPlan::Disk { file, position, length } => Records::Disk(DiskRead {
+            ReadPlan::Disk { file, position, length, first } => Records::Disk(DiskRead {
                 group,
                 file,
                 position,
@@ -292,6 +298,7 @@ impl FetchJob {
                 from,
                 end: high_watermark,
                 bytes_max,
+                first,
                 whole_first: is_first,
             }),
         };

@@ -290,6 +290,14 @@ fn what_left_the_cache_is_read_from_disk() {
 }
 
 #[test]
+#[should_panic(expected = "halted: the log is damaged")]
+fn rot_below_a_running_broker_is_told_to_nobody() {
+    let mut rig = filled().restart();
+    rig.rot_middles();
+    rig.send(&from("f", &[(0, 0)]), 12);
+}
+
+#[test]
 fn a_closed_connection_is_forgotten() {
     let mut rig = filled();
     let number = rig.send(&from("f", &[(0, 6)]), 12);

@@ -77,6 +77,8 @@ struct Lookup {
     from: Offset,
     /// Exclusive.
     end: Offset,
+    /// Base offset of the batch with which the range begins that is read from disk.
+    first: Offset,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -143,22 +145,29 @@ impl ListOffsetsJob {
             match raft.log().plan_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX) {
                 ReadPlan::Empty => self.found(part, Found::NOTHING),
                 ReadPlan::Ready(run) => self.walk(part, lookup, &run),
-                ReadPlan::Disk { file, position, length } => return Some(LookupRead { file, position, length }),
+                ReadPlan::Disk { file, position, length, first } => {
+                    self.parts[part].state = State::Looking(Lookup { first, ..lookup });
+                    return Some(LookupRead { file, position, length });
+                }
             }
         }
     }
 
     /// A read came in: goes on as [`ListOffsetsJob::advance`].
-    pub fn read_done(&mut self, view: &View<'_>, part: usize, data: Bytes) -> Option<LookupRead> {
-        let State::Looking(lookup) = self.parts[part].state else { return None };
+    ///
+    /// # Errors
+    /// The log is damaged there: a sentence. Nothing of it may be told.
+    pub fn read_done(&mut self, view: &View<'_>, part: usize, data: &Bytes) -> Result<Option<LookupRead>, String> {
+        let State::Looking(lookup) = self.parts[part].state else { return Ok(None) };
         match view.replicas.group(lookup.group) {
             Some(raft) => {
-                let run = raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, data);
+                let run =
+                    raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, lookup.first, data, view.mutant)?;
                 self.walk(part, lookup, &run);
             }
             None => self.found(part, Found::failed(ErrorCode::UnknownTopicOrPartition)),
         }
-        self.advance(view, part)
+        Ok(self.advance(view, part))
     }
 
     /// Whether the answer can be made.
@@ -251,12 +260,12 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
             State::Found(Found { offset: start, epoch, ..Found::NOTHING })
         }
         MAX_TIMESTAMP => match log.max_timestamp_batch(end) {
-            Some((from, time)) => State::Looking(Lookup { group, sought: Sought::Exactly(time), from, end }),
+            Some((from, time)) => State::Looking(Lookup { group, sought: Sought::Exactly(time), from, end, first: from }),
             None => State::Found(Found::NOTHING),
         },
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => State::Found(Found::NOTHING),
         time => match log.first_batch_at_time(time, end) {
-            Some(from) => State::Looking(Lookup { group, sought: Sought::AtOrAfter(time), from, end }),
+            Some(from) => State::Looking(Lookup { group, sought: Sought::AtOrAfter(time), from, end, first: from }),
             None => State::Found(Found::NOTHING),
         },
     })

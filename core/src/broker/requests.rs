@@ -11,6 +11,7 @@ use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{
     Ask, ClientRequest, ReplyTo, describe_quorum, list_config_resources, list_partition_reassignments, offset_for_leader_epoch,
 };
+use crate::error::Fatal;
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
@@ -333,17 +334,23 @@ impl Broker {
         self.read_next
     }
 
-    /// A client read came in; its request may be gone.
+    /// A client read came in; its request may be gone. Damage ends this broker: another replica has what is damaged here.
     pub(super) fn read_done(&mut self, now: Now, done: ReadDone, out: &mut Outputs) {
+        if let Err(what) = self.try_read_done(now, done, out) {
+            out.push(Output::Halt(Fatal::Corrupt(what)));
+        }
+    }
+
+    fn try_read_done(&mut self, now: Now, done: ReadDone, out: &mut Outputs) -> Result<(), String> {
         let (number, part) = self.reads.remove(&done.token).expect("a read completes once");
-        let Some(parked) = self.parking.get_mut(number) else { return };
+        let Some(parked) = self.parking.get_mut(number) else { return Ok(()) };
         match &mut parked.work {
             Work::Fetch(job) => {
-                job.read_done(&self.local.view(now), part, done.data);
+                job.read_done(&self.local.view(now), part, &done.data)?;
                 self.answer_fetch_if_ready(now, number, out);
             }
             Work::ListOffsets(job) => {
-                let next = job.read_done(&self.local.view(now), part, done.data);
+                let next = job.read_done(&self.local.view(now), part, &done.data)?;
                 let is_ready = job.is_ready();
                 if let Some(read) = next {
                     let token = self.read_token(number, part);
@@ -356,6 +363,7 @@ impl Broker {
                 unreachable!("request {number} does not read")
             }
         }
+        Ok(())
     }
 
     /// The deadline of a parked request is over.

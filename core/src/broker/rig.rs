@@ -252,6 +252,18 @@ impl Rig {
         }
     }
 
+    /// Flips a bit in the middle of each partition's log, below the running broker.
+    pub(crate) fn rot_middles(&mut self) {
+        for (name, content) in &mut self.files {
+            let middle = content.len() / 2;
+            if let (FileName::Segment { group, .. }, Some(byte)) = (name, content.get_mut(middle))
+                && *group != GroupId::CONTROLLER
+            {
+                *byte ^= 1;
+            }
+        }
+    }
+
     fn disk(&mut self, op: DiskOp, dones: &mut VecDeque<DiskDone>) {
         let mut stage = DiskStage::Durable;
         match op.action {

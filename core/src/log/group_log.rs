@@ -13,11 +13,13 @@ mod start;
 use super::batch::{self, Batch, BatchError, start_command};
 use super::epochs::Epochs;
 use super::log_start::LogStart;
-use super::segment::Segment;
+use super::segment::{Row, Segment};
 use super::tail::{Tail, TailEntry};
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, LeaderEpoch, Offset, Term};
+use crate::mutant::Mutant;
 use crate::random::keyed;
+use crate::record::verify_crc;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -45,6 +47,8 @@ pub enum ReadPlan {
         position: u64,
         /// How much.
         length: u32,
+        /// Base offset of the batch that begins there.
+        first: Offset,
     },
 }
 
@@ -75,6 +79,8 @@ pub(crate) struct FetchPlan {
     pub length: u32,
     /// Index of the first batch of the range.
     pub first: Index,
+    /// And its base offset.
+    pub first_offset: Offset,
 }
 
 /// What is remembered of each entry that may still be cut away.
@@ -387,16 +393,27 @@ impl GroupLog {
             position: row.position,
             length: u32::try_from(length).expect("reads are bounded by a message or a stretch"),
             first: row.index,
+            first_offset: row.offset,
         }
     }
 
-    /// The entries from `low` on in what was read for `plan`. Damage is told in a sentence.
+    /// The entries from `low` on in what was read for `plan`. Damage is told in a sentence: also of offset and epoch, which no CRC covers.
     pub(crate) fn parse_fetch(&self, plan: &FetchPlan, low: Index, read: &Bytes) -> Result<Vec<Bytes>, String> {
         let mut entries = Vec::new();
-        let (mut at, mut index) = (0, plan.first);
+        let (mut at, mut index, mut offset) = (0, plan.first, plan.first_offset);
         loop {
             match Batch::parse_whole(&read[at..]) {
+                Ok(batch) if batch.base_offset != offset || batch.term != self.term(index) => {
+                    let position = plan.position + at as u64;
+                    return Err(format!(
+                        "{:?} position {position}: offset {} of epoch {} where entry {index} with offset {offset} was written",
+                        plan.file,
+                        batch.base_offset,
+                        batch.term.leader_epoch()
+                    ));
+                }
                 Ok(batch) => {
+                    offset = batch.end_offset;
                     if index >= low {
                         entries.push(read.slice(at..at + batch.length));
                     }
@@ -443,7 +460,7 @@ impl GroupLog {
         let after = self.segments.partition_point(|segment| segment.base_offset <= from);
         let segment = &self.segments[after.checked_sub(1).expect("the log starts with a segment")];
         let number = segment.row_of_offset(from);
-        let position = segment.rows[number].position;
+        let Row { position, offset: first, .. } = segment.rows[number];
         let first_end = segment.row_end(number);
         // Behind the stretch where records at or after `end` begin there is nothing to find.
         let last = segment.rows.partition_point(|row| row.offset < end);
@@ -451,27 +468,67 @@ impl GroupLog {
         let length = (first_end - position + u64::from(bytes_max)).min(useful.saturating_sub(position));
         match u32::try_from(length).unwrap_or(u32::MAX) {
             0 => ReadPlan::Empty,
-            length => ReadPlan::Disk { file: segment.file(self.group), position, length },
+            length => ReadPlan::Disk { file: segment.file(self.group), position, length, first },
         }
     }
 
-    /// Turns what was read for a [`ReadPlan::Disk`] into the run, with the same arguments.
-    #[must_use]
-    pub fn finish_read(&self, from: Offset, end: Offset, bytes_max: u32, read: Bytes) -> RecordRun {
+    /// Turns what was read for a [`ReadPlan::Disk`], which begins with the batch at `first`, into the run, with the same arguments.
+    ///
+    /// # Errors
+    /// A sentence about damage. Nothing of a batch is given to anybody before its CRC was checked, and offset, epoch and length, which it
+    /// does not cover, against what is known of the log. Only the last batch of a run may be cut short, which clients throw away.
+    pub fn finish_read(
+        &self,
+        from: Offset,
+        end: Offset,
+        bytes_max: u32,
+        first: Offset,
+        read: &Bytes,
+        mutant: Mutant,
+    ) -> Result<RecordRun, String> {
         let mut run = RunBuilder::new(from, end, bytes_max);
-        let mut at = 0;
-        while let Ok(batch) = Batch::parse(&read[at..]) {
+        let (mut at, mut next) = (0, first);
+        // What follows `end` may be replaced while it is read.
+        while next < end && at < read.len() {
+            let here = next;
+            let damage = |what: &str| format!("group {}, where the record at offset {here} was written: {what}", self.group);
+            let batch = match Batch::parse(&read[at..]) {
+                Ok(batch) => batch,
+                Err(BatchError::Short(_)) => break,
+                Err(BatchError::Invalid(what)) => return Err(damage(what)),
+            };
+            if batch.base_offset != next {
+                return Err(damage("its offset is another"));
+            }
             let data = read.slice(at..(at + batch.length).min(read.len()));
             at += data.len();
-            if batch.end_offset <= from {
+            next = batch.end_offset;
+            if batch.end_offset <= from || batch.is_private {
                 continue;
             }
-            let is_whole = data.len() == batch.length;
-            if !run.take(&data, batch.end_offset, batch.is_private) || !is_whole {
+            if data.len() < batch.length {
+                if run.is_empty() {
+                    return Err(damage("its length is another"));
+                }
+                run.take(&data, batch.end_offset, batch.is_private);
+                break;
+            }
+            if batch.base_offset >= self.start.base_offset && batch.term.leader_epoch() != self.epochs.epoch_at(batch.base_offset)
+            {
+                return Err(damage("its leader epoch is another"));
+            }
+            if !mutant.is(Mutant::ReadNotChecked) && !verify_crc(&data) {
+                return Err(damage("its CRC does not match"));
+            }
+            if !run.take(&data, batch.end_offset, batch.is_private) {
                 break;
             }
         }
-        run.finish()
+        if run.is_empty() {
+            Err(format!("group {}: no batch has the record at offset {from}", self.group))
+        } else {
+            Ok(run.finish())
+        }
     }
 
     /// Where a record with a timestamp at or after `timestamp` may first be, below `end`: every batch before the returned offset is
@@ -591,6 +648,10 @@ impl RunBuilder {
         self.run.bytes += length;
         self.run.slices.push(data.slice(..length));
         self.run.bytes < self.bytes_max
+    }
+
+    fn is_empty(&self) -> bool {
+        self.run.slices.is_empty()
     }
 
     fn finish(self) -> RecordRun {

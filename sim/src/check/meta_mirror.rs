@@ -19,6 +19,8 @@ pub(crate) struct Promised {
     pub(crate) voters: Vec<BrokerId>,
     /// Entries up to here were durable when it said so last: damage there is no torn tail.
     pub(crate) mark: Index,
+    /// And up to here committed.
+    pub(crate) commit: Index,
     /// Index of the first entry that is kept; 0 if the log never lost its front.
     pub(crate) start: Index,
     /// First offset that may be read.
@@ -111,7 +113,11 @@ impl MetaMirror {
                     promised.vote = (vote >= 0).then_some(BrokerId(vote));
                 }
             }
-            3 => self.groups.entry(group).or_default().mark = Index(long(9)?),
+            3 => {
+                let (mark, commit) = (Index(long(9)?), Index(long(17)?));
+                let promised = self.groups.entry(group).or_default();
+                (promised.mark, promised.commit) = (mark, commit);
+            }
             4 => {
                 self.groups.remove(&group);
             }
@@ -127,6 +133,7 @@ impl MetaMirror {
                 promised.start = promised.start.max(index);
                 promised.start_offset = promised.start_offset.max(Offset(offset));
                 promised.mark = promised.mark.max(commit);
+                promised.commit = promised.commit.max(commit);
                 self.started.push(group);
             }
             _ => {}

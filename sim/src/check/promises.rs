@@ -7,6 +7,7 @@
 
 use super::log_mirror::EntrySeen;
 use super::watch::{Breach, Watch, breach};
+use crate::batch::{crc_of, crc32c};
 use crate::disk::SimDisk;
 use crate::wire;
 use bytes::Bytes;
@@ -188,6 +189,32 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
                 );
             }
         }
+    }
+    Ok(())
+}
+
+/// What a broker with a damaged disk sends to others must be whole: damage is noticed by who reads it, not by who gets it.
+pub(crate) fn check_payload(node: usize, frame: &[u8]) -> Result<(), Breach> {
+    let number = |at: usize| frame.get(at..at + 4).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("four bytes")));
+    let size = |at: usize| usize::try_from(number(at)).unwrap_or(0);
+    let end = FRAME_HEADER + size(4);
+    let (mut at, mut payload) = (FRAME_HEADER, end);
+    while let Some(tag) = frame.get(at).filter(|_| at < end) {
+        let length = size(at + 4);
+        let is_append = *tag == 1 && frame.get(at + 1) == Some(&3);
+        let mut run = frame.get(payload..payload + length).unwrap_or_default();
+        while is_append && run.len() >= 61 {
+            let batch = 12 + usize::try_from(u32::from_be_bytes(run[8..12].try_into().expect("four bytes"))).unwrap_or(0);
+            let whole = run.get(..batch).filter(|whole| whole.len() >= 61 && crc32c(&whole[21..]) == crc_of(whole));
+            if whole.is_none() {
+                let what =
+                    format!("Damage is noticed where it is read, but broker {node} sent a batch to another whose CRC is wrong.");
+                return breach("bit-rot", what);
+            }
+            run = &run[batch..];
+        }
+        payload += length;
+        at += if *tag == 1 { RAFT_HEADER } else { OTHER_HEADER };
     }
     Ok(())
 }

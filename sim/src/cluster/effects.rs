@@ -79,6 +79,9 @@ impl Cluster {
         }
         let verdict = promises::check_frame(&mut self.watch, node, to, &frame);
         self.judge(verdict);
+        if self.nodes[node].disk.is_rotten() {
+            self.judge(promises::check_payload(node, &frame));
+        }
         let life = self.nodes[to].life;
         for at in self.net.send_peer(self.now, node, to, lane).into_iter().flatten() {
             self.schedule(at, Event::Peer { from: node, to, life, frame: frame.clone() });

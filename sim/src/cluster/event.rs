@@ -16,6 +16,7 @@ pub(super) enum Event {
     CloseBroker { connection: ConnectionId },
     CloseClient { connection: ConnectionId },
     Restart { node: usize, life: u64 },
+    PowerCut { node: usize, down_us: u64 },
     StopCheck { node: usize, life: u64, asked_at: u64 },
     Wake { token: u64 },
 }

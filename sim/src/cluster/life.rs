@@ -7,7 +7,7 @@ use crate::disk::{CrashKind, SimDisk};
 use crate::panics::catch;
 use crate::report::FailureKind;
 use ottla_core::disk::FileName;
-use ottla_core::ids::{ConnectionId, GroupId, Index};
+use ottla_core::ids::ConnectionId;
 use ottla_core::input::Input;
 use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
@@ -131,6 +131,9 @@ impl Cluster {
         if self.nodes[node].broker.take().is_none() {
             return;
         }
+        if kind == CrashKind::PowerCut {
+            self.lose_lies(node);
+        }
         let this = &mut self.nodes[node];
         let loss = this.disk.crash(kind, self.now);
         this.life += 1;
@@ -206,23 +209,6 @@ impl Cluster {
         let until = self.now + us;
         self.nodes[node].disk.fill(until);
         self.counters.fills += 1;
-    }
-
-    /// A broker loses power, and one bit of an entry that its meta log calls durable is read wrong from then on. The first bytes of a batch
-    /// are spared: offset, length and epoch are not under its CRC.
-    pub(crate) fn rot(&mut self, node: usize, pick: u64, down_us: u64) {
-        self.crash(node, CrashKind::PowerCut, Some(down_us));
-        let mut dice = draw(pick, Stream::Disk, &[n64(node)]);
-        let mirror = self.watch.mirror(node);
-        let groups: Vec<GroupId> = mirror.groups().collect();
-        let Some(group) = groups.get(usize::try_from(dice.below(n64(groups.len()))).expect("an index")) else { return };
-        let mark = self.watch.promised(node, *group).map_or(0, |promised| promised.mark.0);
-        let index = Index(2 + dice.below(mark.saturating_sub(2)));
-        let Some((file, begin, end)) = mirror.group(*group).filter(|_| index.0 < mark).and_then(|log| log.place(index)) else {
-            return;
-        };
-        let position = begin + 17 + dice.below(end - begin - 17);
-        self.nodes[node].disk.rot(file, position, 1 << dice.below(8));
     }
 
     /// A disk becomes slow.

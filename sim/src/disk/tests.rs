@@ -1,9 +1,9 @@
 //! What the disk promises, and that it promises no more.
 
-use super::{CrashKind, DiskSettings, SimDisk};
+use super::{CrashKind, Damage, DiskSettings, SimDisk};
 use bytes::Bytes;
 use ottla_core::disk::{DiskAction, DiskOp, DiskStage, FileName};
-use ottla_core::ids::DiskId;
+use ottla_core::ids::{DiskId, Index, Offset};
 
 fn append(id: u64, file: u32, position: u64, size: usize) -> DiskOp {
     let data = vec![Bytes::from(vec![u8::try_from(id % 250 + 1).expect("below 256"); size])];
@@ -128,9 +128,55 @@ fn a_flipped_bit_is_read_and_can_be_taken_away() {
     let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
     disk.start();
     run(&mut disk, append(1, 0, 0, 700), true);
-    disk.rot(FileName::Meta(0), 5, 0x40);
+    disk.damage(FileName::Meta(0), Damage::Flip { position: 5, mask: 0x40 });
     let read = |disk: &SimDisk| disk.read_now(FileName::Meta(0), 3, 4).expect("it is there");
     assert_eq!((read(&disk)[2], disk.is_rotten()), (2 ^ 0x40, true));
     disk.calm();
     assert_eq!((read(&disk)[2], disk.is_rotten()), (2, false));
+}
+
+#[test]
+fn damage_is_read_and_the_bytes_below_stay() {
+    let file = FileName::Meta(0);
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    run(&mut disk, append(1, 0, 0, 700), true);
+    disk.damage(file, Damage::Foreign { position: 10, bytes: Bytes::from_static(b"xyz") });
+    disk.damage(file, Damage::Unreadable { position: 100 });
+    disk.damage(file, Damage::Short { length: 600 });
+    assert_eq!(&disk.read_now(file, 8, 6).expect("readable")[..], [2, 2, b'x', b'y', b'z', 2]);
+    assert!(disk.read_now(file, 90, 20).is_err());
+    assert_eq!(disk.inventory().files, vec![(file, 600)]);
+    disk.submit(0, DiskOp { id: DiskId(2), action: DiskAction::Read { file, position: 95, length: 10 } });
+    let (done, _) = disk.advance(DiskId(2), false).expect("legal").expect("told once");
+    assert!(matches!(done.stage, DiskStage::Failed(_)));
+    disk.calm();
+    assert_eq!(disk.inventory().files, vec![(file, 700)]);
+    assert!(!disk.is_rotten());
+}
+
+#[test]
+fn a_lying_disk_tells_what_it_only_claimed_until_an_honest_sync() {
+    let file = FileName::Segment { group: ottla_core::ids::GroupId(3), base_offset: Offset(0), base_index: Index(2) };
+    let on = |id: u64, position: u64, at: u64, disk: &mut SimDisk| {
+        let action = DiskAction::Append { file, position, data: vec![Bytes::from(vec![1; 100])] };
+        disk.submit(at, DiskOp { id: DiskId(id), action });
+        disk.advance(DiskId(id), true).expect("in order");
+        disk.advance(DiskId(id), false).expect("in order");
+    };
+    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+    disk.start();
+    let folder = DiskAction::CreateGroup { group: ottla_core::ids::GroupId(3), label: "a-0".into() };
+    disk.submit(0, DiskOp { id: DiskId(1), action: folder });
+    disk.advance(DiskId(1), false).expect("legal");
+    on(2, 0, 0, &mut disk);
+    disk.lie(1_000);
+    on(3, 100, 10, &mut disk);
+    on(4, 200, 20, &mut disk);
+    assert_eq!(disk.content(file).map(|(_, durable)| durable), Some(300), "as it claims");
+    assert_eq!(disk.lies(), vec![(file, 100, 300)]);
+    disk.lie(1_000);
+    on(5, 300, 30, &mut disk);
+    on(6, 400, 2_000, &mut disk);
+    assert_eq!(disk.lies(), vec![], "an honest sync took it along");
 }

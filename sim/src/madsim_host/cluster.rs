@@ -142,7 +142,10 @@ impl Cluster {
             }
             // madsim has no resets, and what a damaged disk does is the same without a shell.
             FaultKind::Reset { client, node } => self.cut(self.clients[client].id(), self.id(node), 1_000),
-            FaultKind::Rot { node, down_us, .. } => self.crash(node, CrashKind::PowerCut, down_us),
+            FaultKind::Rot { node, down_us, .. } | FaultKind::LieSync { node, down_us, .. } => {
+                self.crash(node, CrashKind::PowerCut, down_us);
+            }
+            FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. } => {}
         }
     }
 
