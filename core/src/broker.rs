@@ -45,7 +45,7 @@ use crate::config::BrokerSettings;
 use crate::ids::{BrokerId, GroupId};
 use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
-use crate::log::ProducerTable;
+use crate::log::{GroupLog, ProducerTable};
 use crate::output::Outputs;
 use crate::partition::{Producers, Traffic};
 use crate::time::{Instant, Now};
@@ -181,6 +181,11 @@ impl Broker {
     #[must_use]
     pub fn producers(&self, group: GroupId) -> Option<&ProducerTable> {
         self.local.producers.get(&group).map(Producers::committed)
+    }
+
+    /// The logs of all groups, for checkers.
+    pub fn logs(&self) -> impl Iterator<Item = (GroupId, &GroupLog)> {
+        self.local.replicas.groups().map(|raft| (raft.id(), raft.log()))
     }
 
     fn has_round_work(&self) -> bool {

@@ -9,11 +9,13 @@
 //! - every part of a parked produce request that is not settled has exactly one waiter: nobody waits for ever
 //! - a partition's fetchers are parked fetches whose answer is not due
 //! - what is known of producers above the commit index is in the log, in order
+//! - everything that `limits` bounds is within its bound (I16): tails, parked and held requests, fetch sessions, producers
 //! - the leader table is never behind this broker's own replicas, and names this broker for the term in which it leads
 
 use crate::broker::Broker;
 use crate::broker::work::Work;
 use crate::controller::ControllerRevision;
+use crate::limits::{BATCHES_PER_PRODUCER, FETCH_SESSION_PARTITIONS_MAX, PRODUCERS_PER_PARTITION_MAX, REQUESTS_IN_FLIGHT_MAX};
 use crate::partition::{Partition, Waiter};
 use crate::raft::RaftGroup;
 use std::collections::BTreeSet;
@@ -58,6 +60,7 @@ fn check_between_modules(broker: &Broker) {
     broker.newborn.check_invariants(&broker.parking);
     broker.parking.check_invariants();
     broker.sessions.check_invariants();
+    check_bounds(broker);
     for raft in broker.local.replicas.groups() {
         check_offsets(raft);
         check_leader_table(broker, raft);
@@ -75,6 +78,21 @@ fn check_between_modules(broker: &Broker) {
         }
     }
     check_parked(broker, &waiting);
+}
+
+fn check_bounds(broker: &Broker) {
+    let most = broker.parking.most_of_a_connection();
+    assert!(most <= REQUESTS_IN_FLIGHT_MAX, "I16: {most} requests of one connection are parked");
+    let partitions = broker.sessions.partitions();
+    assert!(partitions <= FETCH_SESSION_PARTITIONS_MAX, "I16: {partitions} partitions are in fetch sessions");
+    for raft in broker.local.replicas.groups() {
+        raft.log().check_tail();
+        let Some(producers) = broker.local.producers.get(&raft.id()) else { continue };
+        let (count, batches) =
+            producers.committed().iter().fold((0, 0), |(n, most), (_, window)| (n + 1, window.newest_first().count().max(most)));
+        assert!(count <= PRODUCERS_PER_PARTITION_MAX, "I16: {:?} remembers {count} producers", raft.id());
+        assert!(batches <= BATCHES_PER_PRODUCER, "I16: {:?} remembers {batches} batches of a producer", raft.id());
+    }
 }
 
 fn check_offsets(raft: &RaftGroup) {

@@ -96,7 +96,7 @@ impl Hello {
 ///
 /// # Panics
 /// The payload is above [`PEER_FRAME_BYTES_MAX`].
-pub(crate) fn encode_frame(payload: Vec<Bytes>) -> Vec<Bytes> {
+pub fn encode_frame(payload: Vec<Bytes>) -> Vec<Bytes> {
     let size = CRC_BYTES + payload.iter().map(Bytes::len).sum::<usize>();
     assert!(size <= PEER_FRAME_BYTES_MAX, "a peer frame of {size} bytes is above the bound");
     let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
@@ -113,7 +113,10 @@ pub(crate) fn encode_frame(payload: Vec<Bytes>) -> Vec<Bytes> {
 }
 
 /// The payload of a frame that came without its size.
-pub(crate) fn decode_frame(frame: BytesMut) -> Result<Bytes, String> {
+///
+/// # Errors
+/// The checksum is missing or wrong: a plain sentence. The connection that brought the frame is to be closed.
+pub fn decode_frame(frame: BytesMut) -> Result<Bytes, String> {
     let mut frame = frame.freeze();
     let stored = frame.try_get_u32_le().map_err(|_| "a frame without checksum")?;
     if crc(checksum(CrcAlgorithm::Crc32Iscsi, &frame)) != stored {

@@ -25,6 +25,7 @@ mod timing;
 
 pub use client_limits::ClientLimits;
 pub use connection::{Connection, ConnectionFault};
+pub use hello::{decode_frame, encode_frame};
 pub use host::{Disk, Host, Reader, Writer};
 pub use inbox::{Inbox, InboxReceiver, Lookout};
 pub use metrics::{ClientMetrics, DiskMetrics, NodeMetrics, PeerMetrics};

@@ -379,6 +379,7 @@ impl Client {
                 replicas: plan.replicas,
                 crc: batch::crc_of(&batch.bytes),
                 is_mortal: plan.is_mortal,
+                is_damaged: false,
             });
             parts.push(ProducePart { topic: plan.name.clone(), id, partition: batch.key.partition, batch: batch.bytes.clone() });
         }

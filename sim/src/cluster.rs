@@ -13,6 +13,7 @@ mod effects;
 mod event;
 mod life;
 mod links;
+mod rebuild;
 mod round;
 mod shuffle;
 mod streams;
@@ -81,6 +82,9 @@ struct Node {
     sessions: Vec<u64>,
 }
 
+/// A replayed frame may come to a later life of its receiver.
+const ANY_LIFE: u64 = u64::MAX;
+
 /// Microseconds a graceful stop may take: what the core waits for hand-overs at most, and the disk.
 const STOP_US_MAX: u64 = 1_000 * ottla_core::limits::STOP_MS_MAX + 2_000_000;
 
@@ -102,6 +106,8 @@ pub(crate) struct Cluster {
     pub(crate) counters: Counters,
     /// Clients whose next reply is dropped with its connection.
     drop_reply: Vec<bool>,
+    /// Clients of whose next acks=all batch a bit flips on the way, with the draw that says which.
+    flip_next: Vec<Option<u64>>,
     is_buggy: bool,
     views: Vec<GroupSeen>,
     failure: Option<Failure>,
@@ -141,6 +147,7 @@ impl Cluster {
             trace: Trace::new(is_printing),
             counters: Counters::default(),
             drop_reply: vec![false; shape.clients],
+            flip_next: vec![None; shape.clients],
             is_buggy: true,
             views: Vec::new(),
             failure: None,
@@ -174,6 +181,7 @@ impl Cluster {
         all.add(&self.watch.counters);
         all.lost += self.net.lost;
         all.duplicated += self.net.duplicated;
+        all.replayed += self.net.replayed;
         all.damage_met += self.nodes.iter().map(|node| node.disk.damage_met).sum::<u64>();
         all.events += self.trace.events;
         all
@@ -223,11 +231,15 @@ impl Cluster {
             }
             Event::Peer { from, to, life, frame } => {
                 let is_cut = self.net.is_cut(End::Broker(from), End::Broker(to), self.now);
-                if !is_cut && self.nodes[to].life == life && self.nodes[to].broker.is_some() {
+                if !is_cut && (self.nodes[to].life == life || life == ANY_LIFE) && self.nodes[to].broker.is_some() {
                     let hashed = frame.clone();
                     let input = Input::Peer { from: broker_id(from), frame };
                     self.input(to, input, 2 + n64(from), &hashed);
                 }
+                None
+            }
+            Event::Desync { from, to } => {
+                self.drop_session(from, to);
                 None
             }
             Event::Session { node, peer } => {

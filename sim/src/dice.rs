@@ -25,6 +25,8 @@ pub(crate) enum Stream {
     Buggify = 8,
     /// Seeds handed to the brokers.
     Broker = 9,
+    /// When judges look at what costs more.
+    Checks = 10,
 }
 
 impl Stream {
@@ -39,6 +41,7 @@ impl Stream {
             Stream::Schedule => 6,
             Stream::Buggify => 8,
             Stream::Broker => 9,
+            Stream::Checks => 10,
         }
     }
 }

@@ -212,6 +212,7 @@ impl Idempotent {
                 replicas: shared.topics.iter().find(|plan| plan.name == ONCE).map_or(1, |plan| plan.replicas),
                 crc: batch::crc_of(&batch.bytes),
                 is_mortal: false,
+                is_damaged: false,
             };
             let note = match why {
                 Why::Due | Why::Again => Note::ProduceAll { version: self.version, asked: vec![asked] },

@@ -1,7 +1,8 @@
 //! The network: per link delay, loss, duplication and cuts, each a function of (seed, link, number of the message).
 //!
-//! Keeps the one promise the real shell makes: frames of one class of one peer arrive in the order sent, with holes. Classes
-//! overtake each other. Client links are cut apart from broker links. Knows no payloads.
+//! Keeps the one promise the real shell makes, frames of one class of one peer arrive in the order sent, with holes, except for replays: of
+//! those a frame arrives once more much later, which the shell never does and raft must survive all the same. Classes overtake each other.
+//! Client links are cut apart from broker links. Knows no payloads.
 
 use crate::dice::{Stream, draw};
 use std::collections::BTreeMap;
@@ -39,13 +40,40 @@ pub struct NetSettings {
     pub loss_ppm: u64,
     /// Peer frames out of a million that arrive twice.
     pub duplicate_ppm: u64,
+    /// Peer frames out of a million that arrive once more much later, behind whatever was sent since.
+    pub replay_ppm: u64,
+    /// How much later at most.
+    pub replay_us_max: u64,
+    /// Peer frames out of a million of which a bit flips on the way.
+    pub flip_ppm: u64,
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Fate {
+    /// When it arrives: never, once or twice.
+    pub(crate) at: [Option<u64>; 2],
+    /// When it arrives once more, out of order.
+    pub(crate) replay_at: Option<u64>,
+    /// A draw that says which bit flips, if one does.
+    pub(crate) flip: Option<u64>,
 }
 
 impl NetSettings {
     /// A network without faults.
     #[must_use]
     pub fn calm() -> NetSettings {
-        NetSettings { delay_us_min: 50, delay_us_max: 300, late_ppm: 0, late_us_max: 0, loss_ppm: 0, duplicate_ppm: 0 }
+        NetSettings {
+            delay_us_min: 50,
+            delay_us_max: 300,
+            late_ppm: 0,
+            late_us_max: 0,
+            loss_ppm: 0,
+            duplicate_ppm: 0,
+            replay_ppm: 0,
+            replay_us_max: 0,
+            flip_ppm: 0,
+        }
     }
 }
 
@@ -65,6 +93,8 @@ pub(crate) struct Network {
     pub(crate) lost: u64,
     /// And how many came twice.
     pub(crate) duplicated: u64,
+    /// And how many came again much later.
+    pub(crate) replayed: u64,
 }
 
 impl Network {
@@ -77,6 +107,7 @@ impl Network {
             cuts: BTreeMap::new(),
             lost: 0,
             duplicated: 0,
+            replayed: 0,
         }
     }
 
@@ -86,6 +117,8 @@ impl Network {
         self.settings.loss_ppm = 0;
         self.settings.duplicate_ppm = 0;
         self.settings.late_ppm = 0;
+        self.settings.replay_ppm = 0;
+        self.settings.flip_ppm = 0;
         // A network slower than the election timeouts of the seed would keep even a healthy cluster from ever having a leader.
         self.settings.delay_us_max =
             self.settings.delay_us_max.clamp(self.settings.delay_us_min, 2_000.max(self.settings.delay_us_min));
@@ -107,22 +140,30 @@ impl Network {
         self.cuts.get(&(from, to)).is_some_and(|until| now < *until)
     }
 
-    /// When the next frame of a broker to another arrives: never, once or twice.
-    pub(crate) fn send_peer(&mut self, now: u64, from: usize, to: usize, class: u8) -> [Option<u64>; 2] {
+    /// What becomes of the next frame of a broker to another.
+    pub(crate) fn send_peer(&mut self, now: u64, from: usize, to: usize, class: u8) -> Fate {
         let lane = (End::Broker(from), End::Broker(to), class);
         let (at, mut dice) = self.arrival(now, lane);
         if self.is_cut(lane.0, lane.1, now) || dice.ppm(self.settings.loss_ppm) {
             self.lost += 1;
-            return [None, None];
+            return Fate::default();
         }
         self.last_arrival.insert(lane, at);
+        let mut fate = Fate { at: [Some(at), None], ..Fate::default() };
         if dice.ppm(self.settings.duplicate_ppm) {
             self.duplicated += 1;
             let again = at + dice.below(2_000);
             self.last_arrival.insert(lane, again);
-            return [Some(at), Some(again)];
+            fate.at[1] = Some(again);
         }
-        [Some(at), None]
+        if dice.ppm(self.settings.replay_ppm) {
+            self.replayed += 1;
+            fate.replay_at = Some(at + dice.log_between(1_000, self.settings.replay_us_max.max(1_000)));
+        }
+        if dice.ppm(self.settings.flip_ppm) {
+            fate.flip = Some(dice.next());
+        }
+        fate
     }
 
     /// When bytes of a client connection arrive. They are never lost one by one: the stream is whole or cut.
@@ -161,6 +202,9 @@ mod tests {
             late_us_max: 1_000_000,
             loss_ppm: 100_000,
             duplicate_ppm: 100_000,
+            replay_ppm: 100_000,
+            replay_us_max: 60_000_000,
+            flip_ppm: 100_000,
         }
     }
 
@@ -169,12 +213,12 @@ mod tests {
         let mut net = Network::new(9, wild());
         let mut last = 0;
         for now in 0..2_000 {
-            for at in net.send_peer(now * 100, 0, 1, 0).into_iter().flatten() {
+            for at in net.send_peer(now * 100, 0, 1, 0).at.into_iter().flatten() {
                 assert!(at >= last && at >= now * 100);
                 last = at;
             }
         }
-        assert!(net.lost > 100 && net.duplicated > 100);
+        assert!(net.lost > 100 && net.duplicated > 100 && net.replayed > 100);
     }
 
     #[test]
@@ -191,8 +235,8 @@ mod tests {
     fn a_cut_has_one_direction_and_an_end() {
         let mut net = Network::new(1, NetSettings::calm());
         net.cut(End::Broker(0), End::Broker(1), 500);
-        assert_eq!(net.send_peer(10, 0, 1, 0), [None, None]);
-        assert!(net.send_peer(10, 1, 0, 0)[0].is_some());
-        assert!(net.send_peer(500, 0, 1, 0)[0].is_some());
+        assert_eq!(net.send_peer(10, 0, 1, 0), Fate::default());
+        assert!(net.send_peer(10, 1, 0, 0).at[0].is_some());
+        assert!(net.send_peer(500, 0, 1, 0).at[0].is_some());
     }
 }

@@ -108,6 +108,22 @@ pub(crate) enum FaultKind {
         pick: u64,
         down_us: u64,
     },
+    /// The next acks=all batch of a client is damaged on the way.
+    FlipBatch {
+        client: usize,
+        pick: u64,
+    },
+    /// Only one direction between a client and a broker.
+    CutClientOneWay {
+        client: usize,
+        node: usize,
+        to_broker: bool,
+        us: u64,
+    },
+    /// Old requests of idempotent producers come once more.
+    Replay {
+        pick: u64,
+    },
     /// Bits of what was durable are read wrong from now on, while the broker runs.
     RotLive {
         node: usize,
@@ -161,6 +177,14 @@ impl fmt::Display for FaultKind {
             FaultKind::Rot { node, down_us, .. } => {
                 write!(f, "broker {node} loses power and a bit of its disk flips (back after {down_us} us)")
             }
+            FaultKind::FlipBatch { client, .. } => write!(f, "a bit of the next batch of client {client} flips on its way"),
+            FaultKind::CutClientOneWay { client, node, to_broker: true, us } => {
+                write!(f, "nothing of client {client} reaches broker {node} for {us} us")
+            }
+            FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
+                write!(f, "nothing of broker {node} reaches client {client} for {us} us")
+            }
+            FaultKind::Replay { .. } => write!(f, "old requests of producers come once more"),
             FaultKind::RotLive { node, .. } => write!(f, "bits of the disk of broker {node} flip while it runs"),
             FaultKind::Unreadable { node, .. } => write!(f, "a place of the disk of broker {node} can't be read any more"),
             FaultKind::Misdirect { node, .. } => write!(f, "a write of broker {node} went to another place"),
@@ -223,6 +247,7 @@ impl Plan {
         shorten(seed, &mut topics, &mut shape);
         topics.insert(0, once(seed, brokers));
         let workload = Workload::of(&mut dice);
+        worse_net(seed, &mut shape.net);
         let faults = faults(seed, brokers, clients, heal_at);
         Plan { shape, topics, workload, faults, heal_at }
     }
@@ -279,6 +304,19 @@ fn net(dice: &mut Draw, is_duel: bool, timeout_us: u64) -> NetSettings {
         late_us_max: dice.log_between(10_000, 3 * SECOND),
         loss_ppm: if dice.below(2) == 0 { dice.log_between(100, 100_000) } else { 0 },
         duplicate_ppm: if dice.below(2) == 0 { dice.log_between(100, 50_000) } else { 0 },
+        ..NetSettings::calm()
+    }
+}
+
+/// Frames that come again after minutes, and frames whose bits flip. Drawn apart, so that older seeds keep the rest of their shape.
+fn worse_net(seed: u64, net: &mut NetSettings) {
+    let mut dice = draw(seed, Stream::Swarm, &[5]);
+    if dice.below(3) == 0 {
+        net.replay_ppm = dice.log_between(100, 50_000);
+        net.replay_us_max = dice.log_between(SECOND, 120 * SECOND);
+    }
+    if dice.below(3) == 0 {
+        net.flip_ppm = dice.log_between(20, 5_000);
     }
 }
 
@@ -397,7 +435,7 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
     damage(seed, brokers, heal_at, &mut faults);
     let mut pick = draw(seed, Stream::Faults, &[0]);
     // One class per number; appended, never renumbered.
-    for class in 0..17_u64 {
+    for class in 0..20_u64 {
         if pick.below(2) == 0 {
             continue;
         }
@@ -433,6 +471,12 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
                 15 => FaultKind::Reset { client: index(&mut dice, clients), node },
                 // One broker at most, so that what it had is elsewhere.
                 16 if n == 0 => FaultKind::Rot { node, pick: dice.next(), down_us },
+                17 => FaultKind::FlipBatch { client: index(&mut dice, clients), pick: dice.next() },
+                18 => {
+                    let client = index(&mut dice, clients);
+                    FaultKind::CutClientOneWay { client, node, to_broker: dice.below(2) == 0, us }
+                }
+                19 => FaultKind::Replay { pick: dice.next() },
                 _ => FaultKind::SlowDisk { node, us, extra_us: dice.log_between(1_000, 500_000) },
             };
             faults.push(Fault { at, kind: fault });
@@ -469,7 +513,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 23, "{words:?}");
+        assert!(words.len() >= 26, "{words:?}");
     }
 
     trait Text {

@@ -87,6 +87,14 @@ counters! {
     lost,
     /// Peer frames that arrived twice.
     duplicated,
+    /// Peer frames that arrived once more much later.
+    replayed,
+    /// Peer frames of which a bit flipped on the way.
+    flipped,
+    /// Batches of clients of which a bit flipped on the way.
+    flipped_batches,
+    /// Requests of idempotent producers that came once more.
+    replayed_requests,
     /// Batches answered with acks=1.
     acked_leader,
     /// Produce requests without a known outcome.
@@ -99,6 +107,10 @@ counters! {
     out_of_order,
     /// Batches of an epoch that was over, refused.
     fenced,
+    /// Brokers rebuilt in the shadow from what their disks showed.
+    rebuilt,
+    /// And what they knew of producers compared with what was known live.
+    rebuilt_producers,
     /// Commits compared between brokers.
     commits,
     /// Peer promises compared with the disk.

@@ -8,11 +8,13 @@ use crate::check::promises::Note;
 use crate::check::watch::Breach;
 use crate::client::{Client, Shared};
 use crate::cluster::{Cluster, Happening};
+use crate::dice::{Stream, draw};
 use crate::disk::SimDisk;
 use crate::network::End;
 use crate::plan::{Fault, FaultKind, Plan};
 use crate::report::{FailureKind, Report};
 use crate::trace::clock;
+use bytes::Bytes;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{ConnectionId, GroupId, Index};
 use ottla_core::mutant::Mutant;
@@ -54,7 +56,12 @@ struct Run {
     heal_at: u64,
     tokens: u64,
     owners: BTreeMap<u64, usize>,
+    /// What idempotent producers sent, for replays: by whom, to whom, what.
+    volleys: Vec<(usize, usize, Bytes)>,
 }
+
+/// Requests kept for replays at most.
+const VOLLEYS_MAX: usize = 500;
 
 /// Tokens of the driver below this are fault numbers.
 const FAULT_TOKENS: u64 = 1 << 32;
@@ -97,6 +104,7 @@ impl Run {
             heal_at: plan.heal_at,
             tokens: FAULT_TOKENS,
             owners: BTreeMap::new(),
+            volleys: Vec::new(),
         }
     }
 
@@ -182,6 +190,9 @@ impl Run {
             Action::Volley { broker, frames, wait_us } => {
                 let connection = self.connection(id, broker);
                 for (frame, note) in frames {
+                    if self.volleys.len() < VOLLEYS_MAX {
+                        self.volleys.push((id, broker, frame.clone()));
+                    }
                     self.cluster.send(connection, &frame, note);
                 }
                 let token = self.timer(id, wait_us);
@@ -285,6 +296,9 @@ impl Run {
             | FaultKind::Reset { .. }
             | FaultKind::Rot { .. }
             | FaultKind::RotLive { .. }
+            | FaultKind::FlipBatch { .. }
+            | FaultKind::CutClientOneWay { .. }
+            | FaultKind::Replay { .. }
             | FaultKind::Unreadable { .. }
             | FaultKind::Misdirect { .. }
             | FaultKind::LieSync { .. }) => kind,
@@ -326,6 +340,14 @@ impl Run {
             FaultKind::FillDisk { node, us } => self.cluster.fill_disk(node, us),
             FaultKind::Reset { client, node } => self.cluster.reset(client, node),
             FaultKind::Rot { node, pick, down_us } => self.cluster.rot(node, pick, down_us),
+            FaultKind::FlipBatch { client, pick } => self.cluster.flip_next_batch(client, pick),
+            FaultKind::CutClientOneWay { client, node, to_broker: true, us } => {
+                self.cluster.cut(End::Client(client), End::Broker(node), us);
+            }
+            FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
+                self.cluster.cut(End::Broker(node), End::Client(client), us);
+            }
+            FaultKind::Replay { pick } => self.replay(pick),
             FaultKind::RotLive { node, pick } => self.cluster.rot_live(node, pick),
             FaultKind::Unreadable { node, pick } => self.cluster.make_unreadable(node, pick),
             FaultKind::Misdirect { node, pick } => self.cluster.misdirect(node, pick),
@@ -333,6 +355,20 @@ impl Run {
             FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }
+        }
+    }
+
+    /// Some old requests come once more, each at any broker. Those of idempotent producers: what they say must not count twice.
+    fn replay(&mut self, pick: u64) {
+        let mut dice = draw(pick, Stream::Net, &[9]);
+        for _ in 0..dice.between(1, 6) {
+            let count = u64::try_from(self.volleys.len()).expect("few");
+            let Some((client, broker, frame)) = self.volleys.get(usize::try_from(dice.below(count)).expect("an index")).cloned()
+            else {
+                return;
+            };
+            let any = usize::try_from(dice.below(u64::try_from(self.cluster.shape.brokers).expect("few"))).expect("an index");
+            self.cluster.replay(client, if dice.below(3) == 0 { any } else { broker }, &frame);
         }
     }
 

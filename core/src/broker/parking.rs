@@ -55,6 +55,12 @@ impl<Work> Parking<Work> {
         assert!(before.is_none(), "request {number} was parked twice");
     }
 
+    /// How many requests the connection has parked that has most.
+    #[must_use]
+    pub fn most_of_a_connection(&self) -> usize {
+        self.connections.values().map(BTreeSet::len).max().unwrap_or(0)
+    }
+
     /// The request, while it waits.
     pub fn get_mut(&mut self, number: u64) -> Option<&mut Parked<Work>> {
         self.slots.get_mut(&number)

@@ -178,6 +178,12 @@ impl GroupLog {
         self.last_index
     }
 
+    /// Everything up to here is committed and stays, as far as this log was told.
+    #[must_use]
+    pub fn settled(&self) -> Index {
+        self.settled
+    }
+
     /// Term of the last entry.
     #[must_use]
     pub fn last_term(&self) -> Term {
@@ -360,6 +366,14 @@ impl GroupLog {
     }
 
     // Reading for followers.
+
+    /// The tail is within its budget, but for entries that nobody else has yet.
+    ///
+    /// # Panics
+    /// When it is not.
+    pub(crate) fn check_tail(&self) {
+        self.tail.check(self.written_index);
+    }
 
     /// Whether `low` is in memory.
     pub(crate) fn has_in_tail(&self, low: Index) -> bool {

@@ -57,6 +57,15 @@ impl Tail {
         }
     }
 
+    /// The bound of the module doc.
+    ///
+    /// # Panics
+    /// When it is broken.
+    pub(crate) fn check(&self, written: Index) {
+        let is_bound = self.bytes <= self.bytes_max || self.first > written.0;
+        assert!(is_bound, "I16: a tail of {} bytes begins at {} although {written} is written", self.bytes, self.first);
+    }
+
     /// Forgets entries from `index` on; the log then ends before it, at `end`.
     pub(crate) fn cut(&mut self, index: Index, end: Offset) {
         if index.0 <= self.first {

@@ -1,7 +1,7 @@
 //! What clients were told, and whether it can be true: the judge that knows nothing of brokers.
 //!
-//! Anomalies, named like Jepsen's where they match: `lost-write`, `duplicate`, `inconsistent-offsets`, `nonmonotonic-poll`, `poll-skip`,
-//! `realtime-order` (an acknowledged record comes before every record sent later), `ghost-read` (a value nobody sent, or sent elsewhere).
+//! Anomalies, named like Jepsen's where they match: `lost-write`, `unseen` (acknowledged, and no read got that far), `duplicate`, `inconsistent-offsets`, `nonmonotonic-poll`, `poll-skip`,
+//! `realtime-order` (an acknowledged record comes before every record sent later, acknowledged or not: appends are linearizable), `ghost-read` (a value nobody sent, or sent elsewhere).
 //! Values are unique; a value may stand at as many offsets as it was sent. Only acks=all acknowledgements and reads bind an offset:
 //! what acks=1 acknowledged may be lost by definition. Offsets read are dense from where the log starts; it starts later only where a client
 //! or retention may have said so (`early-start`), and never earlier again (`start-went-back`). A topic that is deleted and created again is
@@ -68,14 +68,16 @@ impl History {
     /// A value never sent before.
     pub(crate) fn new_value(&mut self, key: Key) -> u64 {
         self.next_value += 1;
-        let floor = self.partitions.entry(key).or_default().acked_max.unwrap_or(-1);
-        self.sent.insert(self.next_value, Sent { key, sends: 0, floor, acked: None, read_at: BTreeSet::new() });
+        self.sent.insert(self.next_value, Sent { key, sends: 0, floor: -1, acked: None, read_at: BTreeSet::new() });
         self.next_value
     }
 
     /// A value leaves (again).
     pub(crate) fn sending(&mut self, value: u64) {
         if let Some(sent) = self.sent.get_mut(&value) {
+            if sent.sends == 0 {
+                sent.floor = self.partitions.get(&sent.key).and_then(|partition| partition.acked_max).unwrap_or(-1);
+            }
             sent.sends += 1;
         }
     }
@@ -90,13 +92,7 @@ impl History {
         let partition = self.partitions.entry(key).or_default();
         partition.acked_max = Some(partition.acked_max.map_or(offset, |max| max.max(offset)));
         if offset <= floor {
-            return breach(
-                "realtime-order",
-                format!(
-                    "What is sent after an acknowledgement comes after it, but value {value} got offset {offset} of {key:?} although \
-                     offset {floor} was acknowledged before it was sent.",
-                ),
-            );
+            return out_of_time(key, value, offset, floor);
         }
         Ok(())
     }
@@ -143,6 +139,9 @@ impl History {
                         record.value, sent.key, sent.sends, record.offset
                     ),
                 );
+            }
+            if record.offset <= sent.floor {
+                return out_of_time(key, record.value, record.offset, sent.floor);
             }
             sent.read_at.insert(record.offset);
             let places = u64::try_from(sent.read_at.len()).expect("small");
@@ -249,7 +248,20 @@ impl History {
             if self.partitions.get(&sent.key).is_some_and(|partition| offset < partition.start_told) {
                 continue;
             }
-            if !sent.read_at.contains(&offset) && !lives.is_gone(sent.key.life) {
+            if sent.read_at.contains(&offset) || lives.is_gone(sent.key.life) {
+                continue;
+            }
+            let read_end = self.partitions.get(&sent.key).map_or(0, |partition| partition.read_end);
+            if sent.read_at.is_empty() && offset >= read_end {
+                return breach(
+                    "unseen",
+                    format!(
+                        "What was acknowledged with acks=all is read by the end, but value {value}, acknowledged at offset {offset} of {:?}, was                          read by nobody, and reads ended at {read_end}.",
+                        sent.key
+                    ),
+                );
+            }
+            {
                 return breach(
                     "lost-write",
                     format!(
@@ -262,6 +274,15 @@ impl History {
         }
         self.once.finish(|value| self.sent.get(&value).map(|sent| &sent.read_at))
     }
+}
+
+fn out_of_time<T>(key: Key, value: u64, offset: i64, floor: i64) -> Result<T, Breach> {
+    breach(
+        "realtime-order",
+        format!(
+            "What is sent after an acknowledgement comes after it, but value {value} stands at offset {offset} of {key:?} although offset              {floor} was acknowledged before it was sent."
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -308,7 +329,6 @@ mod tests {
     fn each_anomaly_is_caught_by_its_name() {
         let (mut h, v) = history(2);
         h.acked(v[0], 0).expect("true");
-        assert_eq!(check_of(h.finish(&lives())), "lost-write");
         assert_eq!(check_of(h.read(0, KEY, 0, &[at(0, v[1])])), "inconsistent-offsets");
 
         let (mut h, v) = history(1);
@@ -338,13 +358,25 @@ mod tests {
         assert_eq!(check_of(h.earliest(KEY, 4, 0, 1)), "start-went-back");
         assert_eq!(h.finish(&lives()), Ok(()), "what was deleted need not be read");
         h.acked(v[1], 1).expect("true");
-        assert_eq!(check_of(h.finish(&lives())), "lost-write");
+        h.partitions.entry(KEY).or_default().read_end = 2;
+        assert_eq!(check_of(h.finish(&lives())), "lost-write", "others read beyond it");
 
         let (mut h, v) = history(1);
         h.acked(v[0], 5).expect("true");
         let later = h.new_value(KEY);
         h.sending(later);
         assert_eq!(check_of(h.acked(later, 4)), "realtime-order");
+        h.read(0, KEY, 5, &[at(5, v[0])]).expect("as acknowledged");
+        let unacked = h.new_value(KEY);
+        h.sending(unacked);
+        assert_eq!(check_of(h.read(0, KEY, 3, &[at(3, unacked)])), "realtime-order");
+
+        let (mut h, v) = history(2);
+        h.acked(v[0], 0).expect("true");
+        assert_eq!(check_of(h.finish(&lives())), "unseen");
+        assert_eq!(h.read(0, KEY, 0, &[at(0, v[0])]), Ok(1));
+        h.acked(v[1], 1).expect("true");
+        assert_eq!(check_of(h.finish(&lives())), "unseen", "reads ended before it");
     }
 
     #[test]

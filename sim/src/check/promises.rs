@@ -28,6 +28,8 @@ pub(crate) struct Asked {
     pub(crate) crc: u32,
     /// Whether the topic may be deleted: then replicas may be gone when the reply leaves.
     pub(crate) is_mortal: bool,
+    /// Whether a bit of it flipped on the way.
+    pub(crate) is_damaged: bool,
 }
 
 /// What a request asked, as far as a truthful answer to it can be checked.
@@ -64,6 +66,15 @@ pub(crate) fn check_reply(watch: &Watch, node: usize, disks: &[&SimDisk], note: 
             );
         };
         let label = format!("{}-{}", batch.topic, batch.partition);
+        if batch.is_damaged {
+            return breach(
+                "batch-crc",
+                format!(
+                    "A batch whose CRC is wrong is refused, but broker {node} acknowledged one of {label} at {}.",
+                    answer.base_offset
+                ),
+            );
+        }
         let holders = durable_holders(watch, disks, &label, Offset(answer.base_offset), batch.crc);
         let (replicas, quorum) = (batch.replicas, batch.replicas / 2 + 1);
         if holders.len() < quorum && !batch.is_mortal {

@@ -389,6 +389,31 @@ impl Watch {
         Ok(())
     }
 
+    /// I14 for a broker that was rebuilt in the shadow of the one that runs: at the commit it finds it knows what was known there.
+    pub(crate) fn rebuilt(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
+        for view in views {
+            let Some(truth) = self.truth.get(&view.group).filter(|_| !self.removed.contains(&view.group)) else { continue };
+            let what = if view.commit_chain != 0
+                && truth.chains.get(&view.commit).is_some_and(|(chain, _)| *chain != view.commit_chain)
+            {
+                "the entries"
+            } else if truth.producers.get(&view.commit).is_some_and(|(digest, _)| *digest != view.producers) {
+                "the producers"
+            } else {
+                self.counters.rebuilt_producers += u64::from(view.producers != 0 && truth.producers.contains_key(&view.commit));
+                continue;
+            };
+            return breach(
+                "I14",
+                format!(
+                    "What a broker knows follows from its log, but broker {node}, rebuilt from its disk, knows {what} of group {} up to index {}                      otherwise than they were known live.",
+                    view.group, view.commit
+                ),
+            );
+        }
+        Ok(())
+    }
+
     fn leader_appeared(&mut self, node: usize, group: GroupId, term: Term) -> Result<(), Breach> {
         let truth = self.truth.entry(group).or_default();
         if let Some(other) = truth.leaders.get(&term)

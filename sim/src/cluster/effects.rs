@@ -2,16 +2,19 @@
 
 use super::brief::brief_op;
 use super::event::Event;
-use super::{Cluster, contiguous, n64};
+use super::{ANY_LIFE, Cluster, contiguous, n64};
 use crate::check::promises;
+use crate::check::watch::{Breach, breach};
 use crate::dice::{Stream, draw};
 use crate::disk::{CrashKind, DiskChange};
 use crate::report::FailureKind;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ottla_core::disk::{DiskAction, DiskDone, DiskStage};
 use ottla_core::ids::{BrokerId, DiskId};
 use ottla_core::input::Input;
+use ottla_core::limits::PEER_FRAME_BYTES_MAX;
 use ottla_core::output::{Output, PeerClass};
+use ottla_net::{decode_frame, encode_frame};
 
 impl Cluster {
     pub(super) fn perform_one(&mut self, node: usize, output: Output) {
@@ -72,6 +75,14 @@ impl Cluster {
             PeerClass::Data => 1,
         };
         let frame = contiguous(frame);
+        if frame.len() > PEER_FRAME_BYTES_MAX {
+            self.fail(
+                FailureKind::Safety,
+                "I16",
+                format!("A peer frame is bounded, but broker {node} sent {} bytes.", frame.len()),
+            );
+            return;
+        }
         self.trace.event(self.now, n64(node), 62);
         self.trace.bytes(&frame);
         if self.trace.is_printing() {
@@ -83,8 +94,19 @@ impl Cluster {
             self.judge(promises::check_payload(node, &frame));
         }
         let life = self.nodes[to].life;
-        for at in self.net.send_peer(self.now, node, to, lane).into_iter().flatten() {
+        let fate = self.net.send_peer(self.now, node, to, lane);
+        if let (Some(flip), Some(at)) = (fate.flip, fate.at[0]) {
+            self.counters.flipped += 1;
+            self.judge(flipped(node, &frame, flip));
+            // The receiver closes what it can't trust, and the sender hears of it.
+            self.schedule(at, Event::Desync { from: node, to });
+            return;
+        }
+        for at in fate.at.into_iter().flatten() {
             self.schedule(at, Event::Peer { from: node, to, life, frame: frame.clone() });
+        }
+        if let Some(at) = fate.replay_at {
+            self.schedule(at, Event::Peer { from: node, to, life: ANY_LIFE, frame });
         }
     }
 
@@ -138,5 +160,21 @@ impl Cluster {
             }
         };
         self.judge(verdict);
+    }
+}
+
+/// A bit of a frame flips on the way, checksum and all: the shell's own decoder must refuse it. In the size in front of it the receiver would
+/// wait for other bytes, which is for the real shell to time out.
+fn flipped(node: usize, frame: &Bytes, flip: u64) -> Result<(), Breach> {
+    let wire = contiguous(encode_frame(vec![frame.clone()]));
+    let mut read = BytesMut::from(&wire[4..]);
+    let bit = usize::try_from(flip % (8 * n64(read.len()))).expect("an index");
+    read[bit / 8] ^= 1 << (bit % 8);
+    match decode_frame(read) {
+        Err(_) => Ok(()),
+        Ok(_) => breach(
+            "frame-crc",
+            format!("A frame whose bits flipped is refused, but one of broker {node} is taken with bit {bit} flipped."),
+        ),
     }
 }

@@ -10,6 +10,7 @@ pub(super) enum Event {
     Timer { node: usize, life: u64, number: u64 },
     Disk { node: usize, life: u64, id: DiskId, is_written: bool },
     Peer { from: usize, to: usize, life: u64, frame: Bytes },
+    Desync { from: usize, to: usize },
     Session { node: usize, peer: usize },
     ToBroker { connection: ConnectionId, bytes: Bytes },
     ToClient { connection: ConnectionId, bytes: Bytes },

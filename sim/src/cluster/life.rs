@@ -34,7 +34,6 @@ impl Cluster {
         if self.nodes[node].broker.is_some() {
             return;
         }
-        let seed = self.seed;
         let brokers = self.shape.brokers;
         let this = &mut self.nodes[node];
         this.life += 1;
@@ -50,21 +49,10 @@ impl Cluster {
         let inventory = this.disk.start();
         let names = inventory.files.len();
         self.look_at_disk(node);
+        let config = self.config(node, life);
         let this = &mut self.nodes[node];
         self.trace.event(self.now, n64(node), 50);
         self.trace.line(self.now, &format!("b{node}"), &format!("starts, life {life}, {names} files"));
-        let config = BrokerConfig {
-            cluster_id: "c2ltdWxhdGVkLWNsdXN0ZXI".to_string(),
-            broker: broker_id(node),
-            voters: (0..brokers).map(broker_id).collect(),
-            advertised_host: format!("broker-{node}"),
-            advertised_port: 9092,
-            rack: self.shape.racks.get(node).cloned(),
-            seed: draw(seed, Stream::Broker, &[n64(node), life]).next(),
-            raft: self.shape.raft,
-            settings: self.shape.settings.clone(),
-            mutant: self.shape.mutant,
-        };
         let now = this.clock.now(self.now);
         let disk = &this.disk;
         let mut outputs = Outputs::default();
@@ -110,6 +98,22 @@ impl Cluster {
             Err(what) => {
                 self.fail(FailureKind::Safety, "panic", format!("Broker {node} broke its own assertion in recovery: {what}."))
             }
+        }
+    }
+
+    /// What a life of a broker is told.
+    pub(super) fn config(&self, node: usize, life: u64) -> BrokerConfig {
+        BrokerConfig {
+            cluster_id: "c2ltdWxhdGVkLWNsdXN0ZXI".to_string(),
+            broker: broker_id(node),
+            voters: (0..self.shape.brokers).map(broker_id).collect(),
+            advertised_host: format!("broker-{node}"),
+            advertised_port: 9092,
+            rack: self.shape.racks.get(node).cloned(),
+            seed: draw(self.seed, Stream::Broker, &[n64(node), life]).next(),
+            raft: self.shape.raft,
+            settings: self.shape.settings.clone(),
+            mutant: self.shape.mutant,
         }
     }
 

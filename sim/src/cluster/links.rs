@@ -39,6 +39,18 @@ impl Cluster {
         }
     }
 
+    /// A connection between two brokers is closed by one of them; it is made anew soon.
+    pub(super) fn drop_session(&mut self, one: usize, other: usize) {
+        for (node, peer) in [(one, other), (other, one)] {
+            let before = std::mem::replace(&mut self.nodes[node].sessions[peer], 0);
+            if before != 0 && self.nodes[node].broker.is_some() {
+                let peer = broker_id(peer);
+                self.input(node, Input::PeerDown { peer }, 43, &peer.0.to_le_bytes());
+            }
+        }
+        self.sessions_soon(one, other, 100_000);
+    }
+
     /// Cuts one direction between two ends for a while.
     pub(crate) fn cut(&mut self, from: End, to: End, us: u64) {
         self.net.cut(from, to, self.now.saturating_add(us));

@@ -74,6 +74,7 @@ impl Cluster {
         if self.nodes[node].broker.is_some() {
             self.arm_timer(node);
         }
+        self.rebuild_sometimes();
     }
 
     pub(super) fn arm_timer(&mut self, node: usize) {

@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use super::{Cluster, Happening, contiguous, n64};
-use crate::check::promises::{self, Note};
+use crate::check::promises::{self, Asked, Note};
 use crate::dice::{Stream, draw};
 use crate::disk::SimDisk;
 use crate::network::End;
@@ -62,11 +62,18 @@ impl Cluster {
         if !link.is_open_at_client {
             return;
         }
-        link.notes.push_back(note);
+        let (client, node) = (link.client, link.node);
+        let mut note = note;
         let mut bytes = BytesMut::with_capacity(frame.len() + 4);
         bytes.put_u32(u32::try_from(frame.len()).expect("small"));
         bytes.put_slice(frame);
-        let (client, node) = (link.client, link.node);
+        if let (Note::ProduceAll { asked, .. }, Some(pick)) = (&mut note, self.flip_next.get(client).copied().flatten())
+            && flip_batch(&mut bytes[4..], asked, pick)
+        {
+            self.flip_next[client] = None;
+            self.counters.flipped_batches += 1;
+        }
+        link.notes.push_back(note);
         if let Some(at) = self.net.send_stream(self.now, End::Client(client), End::Broker(node)) {
             self.schedule(at, Event::ToBroker { connection, bytes: bytes.freeze() });
         } else {
@@ -92,6 +99,19 @@ impl Cluster {
             self.schedule(self.now, Event::CloseClient { connection });
             self.schedule(self.now, Event::CloseBroker { connection });
         }
+    }
+
+    /// Of the next batch that a client sends with acks=all a bit flips on the way.
+    pub(crate) fn flip_next_batch(&mut self, client: usize, pick: u64) {
+        self.flip_next[client] = Some(pick);
+    }
+
+    /// An old request comes once more, on a connection of its own and after what was sent since; nobody waits for the answer.
+    pub(crate) fn replay(&mut self, client: usize, node: usize, frame: &[u8]) {
+        let connection = self.connect(client, node);
+        self.send(connection, frame, Note::Other);
+        self.close(connection);
+        self.counters.replayed_requests += 1;
     }
 
     /// The next reply to a client is lost with its connection.
@@ -243,4 +263,23 @@ impl Cluster {
         let at = at.unwrap_or(self.now + dice.log_between(10_000, 3_000_000));
         self.schedule(at, Event::CloseClient { connection });
     }
+}
+
+/// Flips a bit of what the CRC of one of the batches covers. Nothing else of a request has a checksum, in Kafka's protocol as well.
+fn flip_batch(frame: &mut [u8], asked: &mut [Asked], pick: u64) -> bool {
+    let mut dice = draw(pick, Stream::Net, &[8]);
+    let chosen = usize::try_from(dice.below(n64(asked.len()))).expect("an index");
+    let Some(batch) = asked.get_mut(chosen) else { return false };
+    let crc = batch.crc.to_be_bytes();
+    let is_here = |at: &usize| frame[*at..*at + 4] == crc && frame[at - 1] == 2;
+    let Some(at) = (17..frame.len().saturating_sub(4)).find(is_here) else { return false };
+    let length = u32::from_be_bytes(frame[at - 9..at - 5].try_into().expect("four bytes"));
+    let end = at - 5 + usize::try_from(length).expect("small");
+    if end > frame.len() || end <= at + 4 {
+        return false;
+    }
+    let place = at + 4 + usize::try_from(dice.below(n64(end - at - 4))).expect("an index");
+    frame[place] ^= 1 << dice.below(8);
+    batch.is_damaged = true;
+    true
 }

@@ -145,6 +145,13 @@ impl Cluster {
             FaultKind::Rot { node, down_us, .. } | FaultKind::LieSync { node, down_us, .. } => {
                 self.crash(node, CrashKind::PowerCut, down_us);
             }
+            FaultKind::CutClientOneWay { client, node, to_broker: true, us } => {
+                self.cut(self.clients[client].id(), self.id(node), us);
+            }
+            FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
+                self.cut(self.id(node), self.clients[client].id(), us);
+            }
+            FaultKind::FlipBatch { .. } | FaultKind::Replay { .. } => {}
             FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. } => {}
         }
     }
