@@ -28,6 +28,8 @@ pub enum Mutant {
     OffsetBeforeOwnTerm,
     /// 9: every answered vote counts as granted (openraft#1220).
     SeenVoteGranted,
+    /// 10: a leader takes answers to what it sent in an earlier term for answers of this one (hashicorp/raft#695).
+    StaleAnswerTaken,
     /// 16: a repeated batch is looked for among the last four of its producer instead of five.
     DedupWindowShort,
     /// 17: a repeated batch is answered with the offset that the next batch will get.
@@ -48,6 +50,8 @@ pub enum Mutant {
     SyncErrorIgnored,
     /// 38: the id of a deleted topic leads to the one that has its name now.
     OldIdNewTopic,
+    /// 41: groups are visited in the order of a hash map, which differs from run to run.
+    HashOrder,
     /// 42: the canary: answers "ok" and drops the record. Must die in the first seed.
     Canary,
     /// 43: what a client asked for is read from the disk and handed on as it comes.
@@ -56,7 +60,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 21] = [
+    pub const ALL: [(u32, Mutant); 23] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -66,6 +70,7 @@ impl Mutant {
         (7, Mutant::HighWatermarkBeforeCut),
         (8, Mutant::OffsetBeforeOwnTerm),
         (9, Mutant::SeenVoteGranted),
+        (10, Mutant::StaleAnswerTaken),
         (16, Mutant::DedupWindowShort),
         (17, Mutant::RepeatedAtCurrentOffset),
         (18, Mutant::OldEpochNotFenced),
@@ -76,6 +81,7 @@ impl Mutant {
         (36, Mutant::NamesNotSynced),
         (37, Mutant::SyncErrorIgnored),
         (38, Mutant::OldIdNewTopic),
+        (41, Mutant::HashOrder),
         (42, Mutant::Canary),
         (43, Mutant::ReadNotChecked),
     ];

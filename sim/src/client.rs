@@ -440,8 +440,13 @@ impl Client {
         let topic = &shared.plan(key).name;
         let frame = wire::list_offsets(topic, key.partition, if is_end { -1 } else { -2 }, version, correlation);
         let told = if is_end { shared.history.latest_told(key) } else { shared.history.earliest_told(key) };
+        let note = if is_end && !shared.plan(key).is_mortal {
+            Note::Latest { version, label: format!("{topic}-{}", key.partition) }
+        } else {
+            Note::Other
+        };
         self.doing = Doing::Offsets { key, version, is_end, told };
-        Action::Ask { broker, frame, note: Note::Other, wait_us: 1_500_000 }
+        Action::Ask { broker, frame, note, wait_us: 1_500_000 }
     }
 
     // ---- what came ----

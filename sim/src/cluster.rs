@@ -146,7 +146,7 @@ impl Cluster {
             watch: Watch::new(shape.brokers),
             trace: Trace::new(is_printing),
             counters: Counters::default(),
-            drop_reply: vec![false; shape.clients],
+            drop_reply: vec![false; shape.clients + 1],
             flip_next: vec![None; shape.clients],
             is_buggy: true,
             views: Vec::new(),

@@ -115,6 +115,10 @@ counters! {
     commits,
     /// Peer promises compared with the disk.
     promises,
+    /// New leaders that were asked at once.
+    probes,
+    /// Latest offsets told and compared with what was committed in earlier terms.
+    latest_told,
     /// Steps of wall clocks.
     clock_steps,
     /// Topics created while faults were on.

@@ -14,6 +14,7 @@ use crate::network::End;
 use crate::plan::{Fault, FaultKind, Plan};
 use crate::report::{FailureKind, Report};
 use crate::trace::clock;
+use crate::wire;
 use bytes::Bytes;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{ConnectionId, GroupId, Index};
@@ -58,6 +59,7 @@ struct Run {
     owners: BTreeMap<u64, usize>,
     /// What idempotent producers sent, for replays: by whom, to whom, what.
     volleys: Vec<(usize, usize, Bytes)>,
+    asks_fresh_leaders: bool,
 }
 
 /// Requests kept for replays at most.
@@ -105,6 +107,7 @@ impl Run {
             tokens: FAULT_TOKENS,
             owners: BTreeMap::new(),
             volleys: Vec::new(),
+            asks_fresh_leaders: draw(seed, Stream::Swarm, &[6]).below(4) == 0,
         }
     }
 
@@ -121,7 +124,11 @@ impl Run {
             self.drive(id, Outcome::Ready);
         }
         while self.cluster.failure().is_none() {
-            let Some(happening) = self.cluster.step() else {
+            let happening = self.cluster.step();
+            if !self.cluster.watch.fresh.is_empty() {
+                self.ask_fresh_leaders();
+            }
+            let Some(happening) = happening else {
                 if self.cluster.next_at().is_none() {
                     self.cluster.fail(FailureKind::Harness, "harness", "The heap ran dry.".into());
                 }
@@ -132,6 +139,7 @@ impl Run {
                 continue;
             };
             match happening {
+                Happening::Reply { client, .. } | Happening::Closed { client, .. } if client == self.hosts.len() => {}
                 Happening::Reply { client, connection, frame } => {
                     if let Waiting::Reply { connection: awaited, .. } = self.hosts[client].waiting
                         && awaited == connection
@@ -355,6 +363,28 @@ impl Run {
             FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }
+        }
+    }
+
+    /// In some seeds new leaders are asked for their latest offsets as soon as they lead: what they may not know yet they must not tell.
+    fn ask_fresh_leaders(&mut self) {
+        let fresh = std::mem::take(&mut self.cluster.watch.fresh);
+        if !self.asks_fresh_leaders {
+            return;
+        }
+        for (node, group) in fresh {
+            let label = self.cluster.disk(node).label(group).unwrap_or_default().to_string();
+            let place = label.rsplit_once('-').and_then(|(topic, partition)| Some((topic, partition.parse().ok()?)));
+            let Some((topic, partition)) = place else { continue };
+            if !self.shared.topics.iter().any(|plan| plan.name == topic && !plan.is_mortal) {
+                continue;
+            }
+            self.tokens += 1;
+            let mut dice = draw(self.cluster.seed, Stream::Checks, &[self.tokens]);
+            let version = 4;
+            let frame = wire::list_offsets(topic, partition, -1, version, 1);
+            let delay_us = dice.log_between(1, 20_000);
+            self.cluster.probe(node, &frame, Note::Latest { version, label: label.clone() }, delay_us);
         }
     }
 

@@ -11,7 +11,7 @@ fn first_kill(mutant: Mutant, seeds: u64) -> Option<Report> {
         base: 0,
         seeds,
         workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        is_checked_twice: false,
+        is_checked_twice: campaign::needs_two_runs(mutant),
         options: Options { mutant, is_traced: false },
         failures_max: 1,
         is_madsim: false,

@@ -100,3 +100,31 @@ impl Tail {
         (at < self.entries.len()).then(|| self.entries.range(at..))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail(written: u64) -> Tail {
+        let mut tail = Tail::new(Index(5), Offset(0), 10);
+        let entry = TailEntry { data: Bytes::from_static(&[0; 20]), end: Offset(1), is_private: false };
+        tail.bytes += entry.data.len();
+        tail.entries.push_back(entry);
+        tail.check(Index(written));
+        tail
+    }
+
+    #[test]
+    fn what_nobody_else_has_stays_over_the_budget_until_it_is_written() {
+        let mut tail = tail(4);
+        tail.evict(Index(5));
+        tail.check(Index(5));
+        assert_eq!((tail.first(), tail.bytes), (Index(6), 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "I16")]
+    fn a_tail_over_its_budget_is_noticed() {
+        tail(5);
+    }
+}

@@ -15,6 +15,7 @@ use crate::disk::{DiskAction, DiskDone, DiskStage, FileName};
 use crate::error::Fatal;
 use crate::ids::{BrokerId, GroupId, Index, Term};
 use crate::log::{GroupLog, MetaLog, MetaRecord};
+use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
 use crate::time::{Instant, Now};
 use bytes::Bytes;
@@ -425,6 +426,9 @@ impl Replicas {
     pub fn end_round(&mut self, now: Now, out: &mut Outputs) -> Vec<(GroupId, GroupEvent)> {
         let mut events = Vec::new();
         let mut dirty = core::mem::take(&mut self.dirty);
+        if self.config.mutant.is(Mutant::HashOrder) {
+            hash_order(&mut dirty);
+        }
         for id in dirty.drain(..) {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.is_dirty = false;
@@ -466,3 +470,14 @@ impl Replicas {
         self.groups.values().filter(|group| group.is_open()).map(RaftGroup::view).collect()
     }
 }
+
+/// Bug 41 of the mutation catalogue: the order of a hash map with keys of its own.
+#[cfg(feature = "mutants")]
+fn hash_order(groups: &mut [GroupId]) {
+    use core::hash::BuildHasher;
+    let keys = std::hash::RandomState::new();
+    groups.sort_by_key(|group| keys.hash_one(group));
+}
+
+#[cfg(not(feature = "mutants"))]
+fn hash_order(_groups: &mut [GroupId]) {}

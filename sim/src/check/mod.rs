@@ -9,4 +9,5 @@ pub(crate) mod once;
 pub(crate) mod promises;
 pub(crate) mod sequences;
 pub(crate) mod starts;
+pub(crate) mod told;
 pub(crate) mod watch;

@@ -44,6 +44,24 @@ pub(crate) enum Note {
         /// Its batches.
         asked: Vec<Asked>,
     },
+    /// ListOffsets asked for the latest offset of a partition of a topic that is never replaced.
+    Latest {
+        /// Its version.
+        version: i16,
+        /// Label of the partition's group.
+        label: String,
+    },
+}
+
+/// I18 for an answer that leaves a broker.
+pub(crate) fn check_latest(watch: &mut Watch, node: usize, disk: &SimDisk, note: &Note, frame: Bytes) -> Result<(), Breach> {
+    let Note::Latest { version, label } = note else { return Ok(()) };
+    let Ok(Some((0, offset, epoch))) = wire::list_offsets_answer(frame, *version) else { return Ok(()) };
+    let group = disk.inventory().groups.into_iter().find(|group| disk.label(*group) == Some(label));
+    match group.filter(|_| epoch >= 0) {
+        Some(group) => watch.latest_told(node, group, epoch, offset),
+        None => Ok(()),
+    }
 }
 
 /// I7.
@@ -260,4 +278,29 @@ pub(crate) fn brief(frame: &[u8]) -> String {
         text.push_str(&format!(" first crc {:08x}", crate::batch::crc_of(payload)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch;
+
+    /// A frame with one append that carries these batches.
+    fn append(payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![1, 0, 0, 0];
+        frame.extend(u32::try_from(RAFT_HEADER).expect("small").to_le_bytes());
+        frame.extend([1, 3, 0, 0]);
+        frame.extend(u32::try_from(payload.len()).expect("small").to_le_bytes());
+        frame.resize(FRAME_HEADER + RAFT_HEADER, 0);
+        frame.extend(payload);
+        frame
+    }
+
+    #[test]
+    fn a_damaged_batch_in_a_frame_is_noticed() {
+        let mut payload = [batch::build(&[1], 1_000, 20), batch::build(&[2], 1_000, 50)].concat();
+        assert_eq!(check_payload(0, &append(&payload)), Ok(()));
+        *payload.last_mut().expect("not empty") ^= 1;
+        assert_eq!(check_payload(0, &append(&payload)).map_err(|breach| breach.check), Err("bit-rot"));
+    }
 }

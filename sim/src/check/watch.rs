@@ -44,9 +44,9 @@ pub(super) struct GroupTruth {
     /// Committed entries from index 2 on, with the term in which a broker first said so.
     pub(super) committed: Vec<(EntrySeen, Term)>,
     /// Hash of all entries up to a commit index, as first said.
-    chains: BTreeMap<Index, (u64, usize)>,
+    pub(super) chains: BTreeMap<Index, (u64, usize)>,
     /// Digest of what is known of producers at a commit index, as first said.
-    producers: BTreeMap<Index, (u64, usize)>,
+    pub(super) producers: BTreeMap<Index, (u64, usize)>,
     sequences: Sequences,
 }
 
@@ -78,6 +78,8 @@ pub(crate) struct Watch {
     pub(super) truth: BTreeMap<GroupId, GroupTruth>,
     /// Groups that some broker was told to remove: their topic is deleted, what is durable of them no longer binds.
     pub(super) removed: BTreeSet<GroupId>,
+    /// Leaders that appeared since somebody last took them.
+    pub(crate) fresh: Vec<(usize, GroupId)>,
     /// Vacuity counters of this watch.
     pub(crate) counters: Counters,
 }
@@ -88,6 +90,7 @@ impl Watch {
             nodes: (0..nodes).map(|_| WatchedNode::default()).collect(),
             truth: BTreeMap::new(),
             removed: BTreeSet::new(),
+            fresh: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -389,31 +392,6 @@ impl Watch {
         Ok(())
     }
 
-    /// I14 for a broker that was rebuilt in the shadow of the one that runs: at the commit it finds it knows what was known there.
-    pub(crate) fn rebuilt(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
-        for view in views {
-            let Some(truth) = self.truth.get(&view.group).filter(|_| !self.removed.contains(&view.group)) else { continue };
-            let what = if view.commit_chain != 0
-                && truth.chains.get(&view.commit).is_some_and(|(chain, _)| *chain != view.commit_chain)
-            {
-                "the entries"
-            } else if truth.producers.get(&view.commit).is_some_and(|(digest, _)| *digest != view.producers) {
-                "the producers"
-            } else {
-                self.counters.rebuilt_producers += u64::from(view.producers != 0 && truth.producers.contains_key(&view.commit));
-                continue;
-            };
-            return breach(
-                "I14",
-                format!(
-                    "What a broker knows follows from its log, but broker {node}, rebuilt from its disk, knows {what} of group {} up to index {}                      otherwise than they were known live.",
-                    view.group, view.commit
-                ),
-            );
-        }
-        Ok(())
-    }
-
     fn leader_appeared(&mut self, node: usize, group: GroupId, term: Term) -> Result<(), Breach> {
         let truth = self.truth.entry(group).or_default();
         if let Some(other) = truth.leaders.get(&term)
@@ -432,6 +410,7 @@ impl Watch {
             self.counters.failovers += 1;
         }
         truth.leaders.insert(term, node);
+        self.fresh.push((node, group));
         Ok(())
     }
 

@@ -23,7 +23,7 @@ pub fn run(words: &mut Words) -> Result<u8, String> {
             base,
             seeds,
             workers,
-            is_checked_twice: false,
+            is_checked_twice: campaign::needs_two_runs(mutant),
             options: Options { mutant, is_traced: false },
             failures_max: 1,
             is_madsim: false,

@@ -114,6 +114,20 @@ impl Cluster {
         self.counters.replayed_requests += 1;
     }
 
+    /// Asks a broker at once, as somebody whose answers nobody reads.
+    pub(crate) fn probe(&mut self, node: usize, frame: &[u8], note: Note, delay_us: u64) {
+        let connection = self.connect(self.shape.clients, node);
+        let Some(link) = self.links.get_mut(&connection).filter(|link| link.is_open_at_broker) else { return };
+        link.notes.push_back(note);
+        link.is_open_at_client = false;
+        let mut bytes = BytesMut::with_capacity(frame.len() + 4);
+        bytes.put_u32(u32::try_from(frame.len()).expect("small"));
+        bytes.put_slice(frame);
+        self.schedule(self.now + delay_us, Event::ToBroker { connection, bytes: bytes.freeze() });
+        self.schedule(self.now + delay_us + 3_000_000, Event::CloseBroker { connection });
+        self.counters.probes += 1;
+    }
+
     /// The next reply to a client is lost with its connection.
     pub(crate) fn drop_next_reply(&mut self, client: usize) {
         self.drop_reply[client] = true;
@@ -180,10 +194,15 @@ impl Cluster {
             return;
         }
         let note = usize::try_from(number.0).ok().and_then(|at| link.notes.get(at)).cloned();
+        let latest = note.clone();
         if let (Some(note @ Note::ProduceAll { .. }), Some(frame)) = (note, frame.as_ref()) {
             let whole = contiguous(frame.clone());
             let disks: Vec<&SimDisk> = self.nodes.iter().map(|n| &n.disk).collect();
             let verdict = promises::check_reply(&self.watch, node, &disks, &note, whole);
+            self.judge(verdict);
+        }
+        if let (Some(note @ Note::Latest { .. }), Some(frame)) = (latest, frame.as_ref()) {
+            let verdict = promises::check_latest(&mut self.watch, node, &self.nodes[node].disk, &note, contiguous(frame.clone()));
             self.judge(verdict);
         }
         let Some(link) = self.links.get_mut(&connection) else { return };
@@ -282,4 +301,40 @@ fn flip_batch(frame: &mut [u8], asked: &mut [Asked], pick: u64) -> bool {
     frame[place] ^= 1 << dice.below(8);
     batch.is_damaged = true;
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch;
+    use crate::wire::{self, ProducePart};
+    use ottla_core::ids::TopicId;
+
+    #[test]
+    fn a_flip_hits_what_the_checksum_of_one_batch_covers() {
+        let batches = [batch::build(&[1, 2], 1_000, 20), batch::build(&[3], 1_000, 300)];
+        let id = TopicId(7);
+        let part = |n: i32, batch: &Bytes| ProducePart { topic: "a".into(), id, partition: n, batch: batch.clone() };
+        let frame = wire::produce(&[part(0, &batches[0]), part(1, &batches[1])], -1, 1_000, 9, 1);
+        for pick in 0..200 {
+            let mut asked: Vec<Asked> = (0..)
+                .zip(&batches)
+                .map(|(n, batch)| Asked {
+                    topic: "a".into(),
+                    id,
+                    partition: n,
+                    replicas: 3,
+                    crc: batch::crc_of(batch),
+                    is_mortal: false,
+                    is_damaged: false,
+                })
+                .collect();
+            let mut bytes = frame.to_vec();
+            assert!(flip_batch(&mut bytes, &mut asked, pick));
+            let differing: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at] != frame[*at]).collect();
+            let hit = asked.iter().position(|asked| asked.is_damaged).expect("one");
+            let begin = frame.windows(batches[hit].len()).position(|window| window == &batches[hit][..]).expect("it is there");
+            assert!(differing.len() == 1 && (begin + 21..begin + batches[hit].len()).contains(&differing[0]), "{differing:?}");
+        }
+    }
 }

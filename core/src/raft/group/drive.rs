@@ -106,13 +106,17 @@ impl RaftGroup {
         is_accepted
     }
 
-    /// Bugs 7 and 9 of the mutation catalogue.
+    /// Bugs 7, 9 and 10 of the mutation catalogue.
     fn mutate(&mut self, mutant: Mutant, message: &mut Message) {
         let kind = message.get_msg_type();
         let log = &self.raw.raft.store().log;
         let commit = Index(message.commit).min(log.last_index());
         if mutant.is(Mutant::HighWatermarkBeforeCut) && kind == MessageType::MsgAppend && commit >= self.shown_commit {
             self.high_watermark = self.high_watermark.max(log.offset_end_at(commit));
+        }
+        let is_answer = kind == MessageType::MsgAppendResponse || kind == MessageType::MsgHeartbeatResponse;
+        if mutant.is(Mutant::StaleAnswerTaken) && is_answer && self.is_leader() {
+            message.term = message.term.max(self.raw.raft.term);
         }
         if mutant.is(Mutant::SeenVoteGranted) && kind == MessageType::MsgRequestVoteResponse {
             message.reject = false;
