@@ -27,6 +27,8 @@ const IN_FLIGHT_MAX: usize = 5;
 /// A batch with its number.
 #[derive(Clone, Debug)]
 struct Numbered {
+    /// Its number among all batches.
+    number: u64,
     epoch: i16,
     sequence: i32,
     values: Vec<u64>,
@@ -60,6 +62,8 @@ pub(crate) struct Idempotent {
     metadata: Option<i16>,
     /// Not acknowledged, in order.
     due: VecDeque<Numbered>,
+    /// How many batches there were so far.
+    numbered: u64,
     /// Acknowledged last, in order, all of the present epoch.
     done: VecDeque<Numbered>,
     /// A batch of the epoch before, to be sent once the present one has begun.
@@ -87,6 +91,7 @@ impl Idempotent {
             is_stale: true,
             metadata: None,
             due: VecDeque::new(),
+            numbered: 0,
             done: VecDeque::new(),
             late: None,
             is_known: false,
@@ -186,7 +191,7 @@ impl Idempotent {
                 shared.history.once.fence(&batch.values);
                 volley.push((Why::Gap, batch));
             }
-            while volley.is_empty() && self.due.len() < IN_FLIGHT_MAX && (self.due.is_empty() || random.chance(2, 3)) {
+            while volley.is_empty() && self.has_room() && (self.due.is_empty() || random.chance(2, 3)) {
                 let batch = self.batch(shared, random, workload, key);
                 self.due.push_back(batch);
             }
@@ -224,6 +229,12 @@ impl Idempotent {
         Action::Volley { broker: self.leader(), frames, wait_us: workload.patience_us }
     }
 
+    /// Brokers remember the last batches, so a producer never goes further than that past one whose outcome it does not know, also when
+    /// those behind it were acknowledged.
+    fn has_room(&self) -> bool {
+        self.due.front().is_none_or(|first| self.numbered - first.number < u64::try_from(IN_FLIGHT_MAX).expect("small"))
+    }
+
     fn batch(&mut self, shared: &mut Shared, random: &mut Random, workload: &Workload, key: Key) -> Numbered {
         let count = random.between(1, workload.batch_values_max);
         let values: Vec<u64> = (0..count).map(|_| shared.history.new_value(key)).collect();
@@ -233,7 +244,9 @@ impl Idempotent {
         let bytes = batch::build_numbered(&values, timestamp, size, (self.id, epoch, sequence));
         self.next = sequence_plus(sequence, i32::try_from(count).expect("small"));
         shared.history.once.numbered(self.id, &values);
-        Numbered { epoch, sequence, values, bytes }
+        let number = self.numbered;
+        self.numbered += 1;
+        Numbered { number, epoch, sequence, values, bytes }
     }
 
     /// The next batches are of a new epoch; one of the old one may come later.

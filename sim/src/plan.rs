@@ -66,6 +66,11 @@ pub(crate) enum FaultKind {
         pick: u64,
         us: u64,
     },
+    /// Whoever leads some partition and one other are apart from all the others.
+    PairLeader {
+        pick: u64,
+        us: u64,
+    },
     Split {
         side: Vec<usize>,
         us: u64,
@@ -164,6 +169,7 @@ impl fmt::Display for FaultKind {
             FaultKind::CutLink { a, b, us } => write!(f, "brokers {a} and {b} are apart for {us} us"),
             FaultKind::Isolate { node, us } => write!(f, "broker {node} is apart from all others for {us} us"),
             FaultKind::IsolateLeader { us, .. } => write!(f, "a leader is apart from all others for {us} us"),
+            FaultKind::PairLeader { us, .. } => write!(f, "a leader and one other are apart from all others for {us} us"),
             FaultKind::Split { side, us } => write!(f, "brokers {side:?} are apart from the others for {us} us"),
             FaultKind::CutClient { client, node, us } => write!(f, "client {client} and broker {node} are apart for {us} us"),
             FaultKind::StepWall { node, ms } => write!(f, "the wall clock of broker {node} jumps by {ms} ms"),
@@ -217,7 +223,14 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut dice = draw(seed, Stream::Swarm, &[0]);
         let is_duel = dice.below(4) == 0;
-        let brokers = if is_duel { *dice.pick(&[3, 3, 3, 5]) } else { *dice.pick(&[1, 3, 3, 3, 3, 3, 3, 5]) };
+        let is_stale = draw(seed, Stream::Swarm, &[7]).below(12) == 0;
+        let brokers = if is_stale {
+            5
+        } else if is_duel {
+            *dice.pick(&[3, 3, 3, 5])
+        } else {
+            *dice.pick(&[1, 3, 3, 3, 3, 3, 3, 5])
+        };
         let clients = usize::try_from(dice.between(1, 6)).expect("small");
         let heal_at = dice.between(8 * SECOND, 20 * SECOND);
         let mut raft = if is_duel { duel_raft(&mut dice) } else { swarm_raft(&mut dice) };
@@ -248,7 +261,14 @@ impl Plan {
         topics.insert(0, once(seed, brokers));
         let workload = Workload::of(&mut dice);
         worse_net(seed, &mut shape.net);
-        let faults = faults(seed, brokers, clients, heal_at);
+        let mut faults = faults(seed, brokers, clients, heal_at);
+        if is_stale {
+            stale(seed, heal_at, &mut topics, &mut shape.net, &mut faults);
+        }
+        if faults.iter().any(|fault| matches!(fault.kind, FaultKind::RotLive { .. } | FaultKind::Misdirect { .. })) {
+            // What is in memory is not read from the disk.
+            shape.raft.tail_bytes_max = shape.raft.tail_bytes_max.min(256);
+        }
         Plan { shape, topics, workload, faults, heal_at }
     }
 }
@@ -306,6 +326,22 @@ fn net(dice: &mut Draw, is_duel: bool, timeout_us: u64) -> NetSettings {
         duplicate_ppm: if dice.below(2) == 0 { dice.log_between(100, 50_000) } else { 0 },
         ..NetSettings::calm()
     }
+}
+
+/// Leaders that write with one follower of four, which is not enough, lead again later, and then hear the answers of before once more.
+fn stale(seed: u64, heal_at: u64, topics: &mut [TopicPlan], net: &mut NetSettings, faults: &mut Vec<Fault>) {
+    for topic in topics.iter_mut() {
+        topic.replicas = 5;
+    }
+    let mut dice = draw(seed, Stream::Swarm, &[8]);
+    net.replay_ppm = dice.log_between(50_000, 300_000);
+    net.replay_us_max = dice.log_between(500_000, 5 * SECOND);
+    for _ in 0..dice.between(4, 12) {
+        let at = dice.between(SECOND, heal_at - 300_000);
+        let kind = FaultKind::PairLeader { pick: dice.next(), us: dice.log_between(100_000, 2 * SECOND) };
+        faults.push(Fault { at, kind });
+    }
+    faults.sort_by_key(|fault| fault.at);
 }
 
 /// Frames that come again after minutes, and frames whose bits flip. Drawn apart, so that older seeds keep the rest of their shape.
@@ -513,7 +549,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 26, "{words:?}");
+        assert!(words.len() >= 27, "{words:?}");
     }
 
     trait Text {

@@ -287,6 +287,10 @@ impl Run {
             FaultKind::CrashLeader { pick, kind, down_us } => FaultKind::Crash { node: self.some_leader(pick), kind, down_us },
             FaultKind::PauseLeader { pick, us } => FaultKind::Pause { node: self.some_leader(pick), us },
             FaultKind::IsolateLeader { pick, us } => FaultKind::Isolate { node: self.some_leader(pick), us },
+            FaultKind::PairLeader { pick, us } => {
+                let node = self.some_leader(pick);
+                FaultKind::Split { side: vec![node, (node + 1) % brokers], us }
+            }
             kind @ (FaultKind::Crash { .. }
             | FaultKind::CrashAll { .. }
             | FaultKind::Pause { .. }
@@ -360,7 +364,10 @@ impl Run {
             FaultKind::Unreadable { node, pick } => self.cluster.make_unreadable(node, pick),
             FaultKind::Misdirect { node, pick } => self.cluster.misdirect(node, pick),
             FaultKind::LieSync { node, us, down_us } => self.cluster.lie(node, us, down_us),
-            FaultKind::CrashLeader { .. } | FaultKind::PauseLeader { .. } | FaultKind::IsolateLeader { .. } => {
+            FaultKind::CrashLeader { .. }
+            | FaultKind::PauseLeader { .. }
+            | FaultKind::IsolateLeader { .. }
+            | FaultKind::PairLeader { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }
         }

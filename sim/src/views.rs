@@ -47,8 +47,13 @@ pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
         high_watermark: view.high_watermark,
         log_end: view.log_end,
         log_start: view.log_start,
-        producers: broker.producers(view.group).map_or(0, digest),
+        producers: producers(broker, view.group),
     }));
+}
+
+/// Digest of what is known of a group's producers by what is committed; 0 for none.
+pub(crate) fn producers(broker: &Broker, group: GroupId) -> u64 {
+    broker.producers(group).map_or(0, digest)
 }
 
 fn digest(producers: &ProducerTable) -> u64 {

@@ -210,7 +210,11 @@ impl GroupLog {
     }
 
     /// Hash over all entries up to `index`, which must be the last settled one or later.
-    pub(crate) fn chain_at(&self, index: Index) -> u64 {
+    ///
+    /// # Panics
+    /// An earlier one is asked for.
+    #[must_use]
+    pub fn chain_at(&self, index: Index) -> u64 {
         match self.unsettled_at(index) {
             Some(entry) => entry.chain,
             None => {

@@ -3,8 +3,7 @@
 //! Source: KIP-207 for the offsets: a new leader tells none before it committed in its own term.
 
 use super::watch::{Breach, Watch, breach};
-use crate::views::GroupSeen;
-use ottla_core::ids::{GroupId, LeaderEpoch};
+use ottla_core::ids::{GroupId, Index, LeaderEpoch};
 
 impl Watch {
     /// I18: a leader that tells the latest offset has committed in its own term, so it tells at least the end of all that was committed in
@@ -29,24 +28,23 @@ impl Watch {
     }
 
     /// I14 for a broker that was rebuilt in the shadow of the one that runs: at the commit it finds it knows what was known there.
-    pub(crate) fn rebuilt(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
-        for view in views {
-            let Some(truth) = self.truth.get(&view.group).filter(|_| !self.removed.contains(&view.group)) else { continue };
-            let what = if view.commit_chain != 0
-                && truth.chains.get(&view.commit).is_some_and(|(chain, _)| *chain != view.commit_chain)
-            {
+    pub(crate) fn rebuilt(&mut self, node: usize, found: &[Rebuilt]) -> Result<(), Breach> {
+        for seen in found {
+            let Some(truth) = self.truth.get(&seen.group).filter(|_| !self.removed.contains(&seen.group)) else { continue };
+            let what = if truth.chains.get(&seen.commit).is_some_and(|(chain, _)| *chain != seen.chain) {
                 "the entries"
-            } else if truth.producers.get(&view.commit).is_some_and(|(digest, _)| *digest != view.producers) {
+            } else if truth.producers.get(&seen.commit).is_some_and(|(digest, _)| *digest != seen.producers) {
                 "the producers"
             } else {
-                self.counters.rebuilt_producers += u64::from(view.producers != 0 && truth.producers.contains_key(&view.commit));
+                self.counters.rebuilt_producers += u64::from(seen.producers != 0 && truth.producers.contains_key(&seen.commit));
                 continue;
             };
             return breach(
                 "I14",
                 format!(
-                    "What a broker knows follows from its log, but broker {node}, rebuilt from its disk, knows {what} of group {} up to index {}                      otherwise than they were known live.",
-                    view.group, view.commit
+                    "What a broker knows follows from its log, but broker {node}, rebuilt from its disk, knows {what} of group {} up to index {} \
+                     otherwise than they were known live.",
+                    seen.group, seen.commit
                 ),
             );
         }
@@ -54,11 +52,23 @@ impl Watch {
     }
 }
 
+/// What a broker would know of a group if it started now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Rebuilt {
+    pub(crate) group: GroupId,
+    /// The commit index that its meta log tells.
+    pub(crate) commit: Index,
+    /// Hash of all entries up to there.
+    pub(crate) chain: u64,
+    /// Digest of its producers, 0 for none.
+    pub(crate) producers: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::log_mirror::tests::{batch, segment};
     use super::*;
-    use ottla_core::ids::{Index, Offset, Term};
+    use ottla_core::ids::Term;
 
     const GROUP: GroupId = GroupId(3);
 
@@ -90,19 +100,7 @@ mod tests {
         let truth = watch.truth.entry(GROUP).or_default();
         truth.chains.insert(Index(2), (55, 0));
         truth.producers.insert(Index(2), (66, 0));
-        let view = |chain: u64, producers: u64| GroupSeen {
-            group: GROUP,
-            term: Term(3),
-            is_leader: false,
-            commit: Index(2),
-            commit_chain: chain,
-            persisted: Index(2),
-            last_index: Index(2),
-            high_watermark: Offset(1),
-            log_end: Offset(1),
-            log_start: Offset(0),
-            producers,
-        };
+        let view = |chain: u64, producers: u64| Rebuilt { group: GROUP, commit: Index(2), chain, producers };
         assert_eq!(watch.rebuilt(0, &[view(55, 66)]), Ok(()));
         assert_eq!(watch.counters.rebuilt_producers, 1);
         assert_eq!(check_of(watch.rebuilt(0, &[view(54, 66)])), "I14");

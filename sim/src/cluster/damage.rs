@@ -36,7 +36,7 @@ impl Cluster {
     /// Bits of some entries are read wrong from now on, while the broker runs.
     pub(crate) fn rot_live(&mut self, node: usize, pick: u64) {
         let mut dice = draw(pick, Stream::Disk, &[n64(node)]);
-        for _ in 0..dice.between(1, 8) {
+        for _ in 0..dice.between(4, 40) {
             if let Some(place) = self.provable(node, &mut dice) {
                 self.flip(node, place, &mut dice);
                 self.counters.damaged += 1;

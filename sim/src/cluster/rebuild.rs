@@ -4,15 +4,20 @@
 //! moment, and is thrown away after its judges looked at it. Nothing it says reaches anybody, so that the checks can't change a run.
 
 use super::{Cluster, n64};
+use crate::check::told::Rebuilt;
 use crate::check::watch::{Breach, breach};
 use crate::dice::{Stream, draw};
 use crate::panics::catch;
 use crate::report::FailureKind;
 use crate::views;
-use ottla_core::disk::{FileName, Inventory};
-use ottla_core::ids::Index;
-use ottla_core::output::Outputs;
+use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
+use ottla_core::ids::{GroupId, Index};
+use ottla_core::input::Input;
+use ottla_core::log::GroupLog;
+use ottla_core::output::{Output, Outputs};
+use ottla_core::time::Now;
 use ottla_core::{Broker, Recovery, RecoveryStep};
+use std::collections::BTreeMap;
 
 /// Rounds of the cluster between two looks.
 const ROUNDS: u64 = 1_000;
@@ -40,34 +45,69 @@ impl Cluster {
         let now = this.clock.now(self.now);
         let disk = &this.disk;
         let mut outputs = Outputs::default();
-        let mut views = Vec::new();
         let built = catch(|| {
             let mut recovery = Recovery::new(config, inventory);
-            let shadow = loop {
+            loop {
                 match recovery.poll() {
                     RecoveryStep::Read { file, position, length } => recovery.read_done(disk.read_now(file, position, length)?),
-                    RecoveryStep::Done => break recovery.finish(now, &mut outputs),
+                    RecoveryStep::Done => {
+                        let mut shadow = recovery.finish(now, &mut outputs);
+                        let found = shadow.logs().map(|(group, log)| (group, log.settled())).collect::<BTreeMap<_, _>>();
+                        repair(&mut shadow, now, &mut outputs);
+                        return Ok((shadow, found));
+                    }
                     RecoveryStep::Halt(fatal) => return Err(fatal.to_string()),
                 }
-            };
-            views::look(&shadow, &mut views);
-            Ok(shadow)
+            }
         });
         let verdict = match built {
             Err(what) | Ok(Err(what)) => breach(
                 "I14",
                 format!("A broker can start at any moment from what its disk shows, but broker {node} can't: {what}."),
             ),
-            Ok(Ok(shadow)) => {
+            Ok(Ok((shadow, found))) => {
                 self.counters.rebuilt += 1;
                 let same = this.broker.as_ref().map_or(Ok(()), |live| same_logs(node, live, &shadow));
-                same.and_then(|()| self.watch.rebuilt(node, &views))
+                let found: Vec<Rebuilt> = shadow
+                    .logs()
+                    .filter(|(group, log)| found.get(group) == Some(&log.settled()))
+                    .map(|(group, log)| rebuilt(&shadow, group, log))
+                    .collect();
+                same.and_then(|()| self.watch.rebuilt(node, &found))
             }
         };
         if let Err(Breach { check, what }) = verdict {
             self.fail(FailureKind::Safety, check, what);
         }
     }
+}
+
+/// Lets the repairs be durable that a group waits for before it takes part and says what it found. What a broker alone may commit then is none
+/// of our business.
+fn repair(shadow: &mut Broker, now: Now, outputs: &mut Outputs) {
+    for _ in 0..4 {
+        shadow.end_round(now, outputs);
+        let operations: Vec<DiskOp> =
+            outputs.drain().filter_map(|output| if let Output::Disk(op) = output { Some(op) } else { None }).collect();
+        for DiskOp { id, action } in operations {
+            let stages: &[DiskStage] = match action {
+                DiskAction::Append { .. } => &[DiskStage::Written, DiskStage::Durable],
+                DiskAction::Read { .. } => &[],
+                DiskAction::CreateGroup { .. }
+                | DiskAction::RemoveGroup { .. }
+                | DiskAction::Truncate { .. }
+                | DiskAction::Remove { .. } => &[DiskStage::Durable],
+            };
+            for stage in stages {
+                shadow.step(now, Input::Disk(DiskDone { id, stage: stage.clone() }), outputs);
+            }
+        }
+    }
+}
+
+fn rebuilt(shadow: &Broker, group: GroupId, log: &GroupLog) -> Rebuilt {
+    let commit = log.settled();
+    Rebuilt { group, commit, chain: log.chain_at(commit), producers: views::producers(shadow, group) }
 }
 
 /// Epochs and starts of what both call committed.

@@ -26,6 +26,8 @@ pub(super) struct Link {
     pub(super) to_client: BytesMut,
     pub(super) is_open_at_client: bool,
     pub(super) is_open_at_broker: bool,
+    /// Whether bytes were lost: nothing passes any more, and both ends find out on their own.
+    pub(super) is_broken: bool,
 }
 
 impl Cluster {
@@ -46,6 +48,7 @@ impl Cluster {
                 to_client: BytesMut::new(),
                 is_open_at_client: true,
                 is_open_at_broker: is_up,
+                is_broken: false,
             },
         );
         if is_up {
@@ -135,6 +138,10 @@ impl Cluster {
 
     /// A stream through a cut delivers nothing more: TCP would retry for minutes, both sides find out on their own.
     pub(super) fn break_stream(&mut self, connection: ConnectionId) {
+        let Some(link) = self.links.get_mut(&connection) else { return };
+        if std::mem::replace(&mut link.is_broken, true) {
+            return;
+        }
         let mut dice = draw(self.seed, Stream::Net, &[connection.0, self.now, 5]);
         let (soon, late) = (dice.log_between(1_000, 3_000_000), dice.log_between(1_000, 3_000_000));
         self.schedule(self.now + soon, Event::CloseClient { connection });
@@ -142,7 +149,7 @@ impl Cluster {
     }
 
     pub(super) fn bytes_to_broker(&mut self, connection: ConnectionId, bytes: &[u8]) {
-        let Some(link) = self.links.get_mut(&connection) else { return };
+        let Some(link) = self.links.get_mut(&connection).filter(|link| !link.is_broken) else { return };
         let node = link.node;
         if self.nodes[node].life != link.life || self.nodes[node].broker.is_none() || !link.is_open_at_broker {
             return;
@@ -249,7 +256,7 @@ impl Cluster {
 
     pub(super) fn bytes_to_client(&mut self, connection: ConnectionId, bytes: &[u8]) -> Option<Happening> {
         let link = self.links.get_mut(&connection)?;
-        if !link.is_open_at_client {
+        if !link.is_open_at_client || link.is_broken {
             return None;
         }
         if self.net.is_cut(End::Broker(link.node), End::Client(link.client), self.now) {

@@ -107,6 +107,14 @@ impl Cluster {
             FaultKind::CutOneWay { from, to, us } => self.cut(self.id(from), self.id(to), us),
             FaultKind::CutLink { a, b, us } => self.cut_both(a, b, us),
             FaultKind::Isolate { node, us } => (0..brokers).for_each(|other| self.cut_both(node, other, us)),
+            FaultKind::PairLeader { pick, us } => {
+                let pair = [some(pick), some(pick.wrapping_add(1))];
+                for (one, other) in pair.iter().flat_map(|one| (0..brokers).map(move |other| (*one, other))) {
+                    if !pair.contains(&other) {
+                        self.cut_both(one, other, us);
+                    }
+                }
+            }
             FaultKind::IsolateLeader { pick, us } => {
                 (0..brokers).for_each(|other| self.cut_both(some(pick), other, us));
             }
