@@ -8,6 +8,7 @@
 //! ended; terms never descend; segments are contiguous in index and offset; the tail ends at `last_index` and holds at least
 //! everything above `written_index`; `first segment's base offset <= log start <= settled end`.
 
+mod checked;
 mod start;
 
 use super::batch::{self, Batch, BatchError, start_command};
@@ -17,9 +18,7 @@ use super::segment::{Row, Segment};
 use super::tail::{Tail, TailEntry};
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, LeaderEpoch, Offset, Term};
-use crate::mutant::Mutant;
 use crate::random::keyed;
-use crate::record::verify_crc;
 use bytes::Bytes;
 use std::collections::VecDeque;
 
@@ -415,38 +414,6 @@ impl GroupLog {
         }
     }
 
-    /// The entries from `low` on in what was read for `plan`. Damage is told in a sentence: also of offset and epoch, which no CRC covers.
-    pub(crate) fn parse_fetch(&self, plan: &FetchPlan, low: Index, read: &Bytes) -> Result<Vec<Bytes>, String> {
-        let mut entries = Vec::new();
-        let (mut at, mut index, mut offset) = (0, plan.first, plan.first_offset);
-        loop {
-            match Batch::parse_whole(&read[at..]) {
-                Ok(batch) if batch.base_offset != offset || batch.term != self.term(index) => {
-                    let position = plan.position + at as u64;
-                    return Err(format!(
-                        "{:?} position {position}: offset {} of epoch {} where entry {index} with offset {offset} was written",
-                        plan.file,
-                        batch.base_offset,
-                        batch.term.leader_epoch()
-                    ));
-                }
-                Ok(batch) => {
-                    offset = batch.end_offset;
-                    if index >= low {
-                        entries.push(read.slice(at..at + batch.length));
-                    }
-                    at += batch.length;
-                    index.0 += 1;
-                }
-                Err(BatchError::Short(_)) if index > low => return Ok(entries),
-                Err(error) => {
-                    let position = plan.position + at as u64;
-                    return Err(format!("{:?} position {position}: {error:?} where entry {index} was written", plan.file));
-                }
-            }
-        }
-    }
-
     fn segment_of_index(&self, index: Index) -> Option<&Segment> {
         let after = self.segments.partition_point(|segment| segment.base_index <= index);
         self.segments.get(after.checked_sub(1)?)
@@ -487,65 +454,6 @@ impl GroupLog {
         match u32::try_from(length).unwrap_or(u32::MAX) {
             0 => ReadPlan::Empty,
             length => ReadPlan::Disk { file: segment.file(self.group), position, length, first },
-        }
-    }
-
-    /// Turns what was read for a [`ReadPlan::Disk`], which begins with the batch at `first`, into the run, with the same arguments.
-    ///
-    /// # Errors
-    /// A sentence about damage. Nothing of a batch is given to anybody before its CRC was checked, and offset, epoch and length, which it
-    /// does not cover, against what is known of the log. Only the last batch of a run may be cut short, which clients throw away.
-    pub fn finish_read(
-        &self,
-        from: Offset,
-        end: Offset,
-        bytes_max: u32,
-        first: Offset,
-        read: &Bytes,
-        mutant: Mutant,
-    ) -> Result<RecordRun, String> {
-        let mut run = RunBuilder::new(from, end, bytes_max);
-        let (mut at, mut next) = (0, first);
-        // What follows `end` may be replaced while it is read.
-        while next < end && at < read.len() {
-            let here = next;
-            let damage = |what: &str| format!("group {}, where the record at offset {here} was written: {what}", self.group);
-            let batch = match Batch::parse(&read[at..]) {
-                Ok(batch) => batch,
-                Err(BatchError::Short(_)) => break,
-                Err(BatchError::Invalid(what)) => return Err(damage(what)),
-            };
-            if batch.base_offset != next {
-                return Err(damage("its offset is another"));
-            }
-            let data = read.slice(at..(at + batch.length).min(read.len()));
-            at += data.len();
-            next = batch.end_offset;
-            if batch.end_offset <= from || batch.is_private {
-                continue;
-            }
-            if data.len() < batch.length {
-                if run.is_empty() {
-                    return Err(damage("its length is another"));
-                }
-                run.take(&data, batch.end_offset, batch.is_private);
-                break;
-            }
-            if batch.base_offset >= self.start.base_offset && batch.term.leader_epoch() != self.epochs.epoch_at(batch.base_offset)
-            {
-                return Err(damage("its leader epoch is another"));
-            }
-            if !mutant.is(Mutant::ReadNotChecked) && !verify_crc(&data) {
-                return Err(damage("its CRC does not match"));
-            }
-            if !run.take(&data, batch.end_offset, batch.is_private) {
-                break;
-            }
-        }
-        if run.is_empty() {
-            Err(format!("group {}: no batch has the record at offset {from}", self.group))
-        } else {
-            Ok(run.finish())
         }
     }
 
