@@ -28,7 +28,7 @@ pub const DESCRIBED_SETTINGS_MAX: usize = 400_000;
 /// Partitions in all fetch sessions of a broker together. More: no further session is opened, and one that grows beyond it is closed; the
 /// consumer sends full requests.
 pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;
-/// Bytes of one read of a look-up by time; a batch that is larger is read whole. What is more is read next.
+/// Bytes that one read of a look-up by time takes beyond the first batches, those of one row of the index. What is more is read next.
 pub const TIME_LOOKUP_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes that all look-ups by time of one ListOffsets request may read and decompress: every partition asked for may cost a batch of
 /// [`DECOMPRESSED_BYTES_MAX`], and each costs the time of everybody. More: OFFSET_NOT_AVAILABLE (below version 5 LEADER_NOT_AVAILABLE) for

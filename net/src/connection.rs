@@ -360,6 +360,35 @@ mod tests {
         assert_eq!(connection.finished(), Some(Refusal::Malformed.reason()));
     }
 
+    #[test]
+    fn a_request_may_claim_so_much() {
+        let claim = |bytes: usize| {
+            let mut connection = Connection::default();
+            connection.space().put_slice(&u32::try_from(bytes).expect("it fits").to_be_bytes());
+            connection.next_request().map(|request| request.is_some())
+        };
+        assert_eq!(claim(REQUEST_BYTES_MAX), Ok(false), "it may come");
+        let beyond = i32::try_from(REQUEST_BYTES_MAX + 1).expect("it fits");
+        assert_eq!(claim(REQUEST_BYTES_MAX + 1), Err(ConnectionFault::Size(beyond)));
+    }
+
+    #[test]
+    fn a_write_gathers_so_much() {
+        let answered = |count: i32, bytes: usize| {
+            let mut connection = with_requests(count);
+            for number in 0..count {
+                connection
+                    .reply(RequestNumber(u64::try_from(number).expect("positive")), Some(vec![Bytes::from(vec![0; bytes])]));
+            }
+            let taken = connection.take_writes();
+            (taken.len(), taken.concat().len())
+        };
+        let (_, bytes) = answered(8, WRITE_BYTES / 2);
+        assert!((WRITE_BYTES..2 * WRITE_BYTES).contains(&bytes), "{bytes} bytes");
+        let (slices, _) = answered(900, 1);
+        assert_eq!(slices, WRITE_SLICES, "two of each answer: its size and itself");
+    }
+
     /// Fetch v4 of nothing, for that many bytes.
     fn fetch(bytes_max: i32) -> Vec<u8> {
         let mut body = vec![0, 1, 0, 4, 0, 0, 0, 0, 0xff, 0xff];
@@ -372,16 +401,16 @@ mod tests {
 
     #[test]
     fn who_does_not_read_answers_gets_no_more_of_them() {
-        const MIB: usize = 1 << 20;
+        const ONE: usize = ANSWER_BYTES_IN_FLIGHT_MAX / 2 + 1;
         let mut connection = Connection::default();
         for _ in 0..100 {
-            connection.space().put_slice(&fetch(40 << 20));
+            connection.space().put_slice(&fetch(i32::try_from(ONE).expect("small")));
         }
         let (first, _) = connection.next_request().expect("well-formed").expect("the first one always goes");
         assert!(connection.next_request().expect("well-formed").is_none() && !connection.wants_bytes());
-        connection.reply(first, Some(vec![Bytes::from(vec![0; 40 * MIB])]));
+        connection.reply(first, Some(vec![Bytes::from(vec![0; ONE])]));
         assert!(connection.next_request().expect("well-formed").is_none(), "nobody read the answer");
-        assert_eq!(connection.take_writes().concat().len(), 40 * MIB + 4);
+        assert_eq!(connection.take_writes().concat().len(), ONE + SIZE_BYTES);
         assert!(connection.next_request().expect("well-formed").is_none(), "it may still be on its way");
         connection.wrote();
         let (second, _) = connection.next_request().expect("well-formed").expect("there is room again");

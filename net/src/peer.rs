@@ -474,3 +474,45 @@ async fn receive<H: Host>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(outbox: &Outbox, bytes: usize) -> bool {
+        outbox.push(vec![Bytes::from(vec![0; bytes])])
+    }
+
+    #[test]
+    fn frames_that_wait_for_a_peer_have_a_bound_and_one_always_fits() {
+        let outbox = Outbox::default();
+        assert!(!pushed(&outbox, 1), "nobody listens yet");
+        outbox.open();
+        assert!(pushed(&outbox, PEER_OUTBOX_BYTES_MAX + 1), "a single frame may be larger");
+        assert!(!pushed(&outbox, 1) && outbox.lost.get(), "the core is told that frames were lost");
+        outbox.take();
+        outbox.lost.set(false);
+        assert!(pushed(&outbox, PEER_OUTBOX_BYTES_MAX / 2) && pushed(&outbox, PEER_OUTBOX_BYTES_MAX / 4));
+        assert!(!outbox.lost.get() && !pushed(&outbox, PEER_OUTBOX_BYTES_MAX / 2));
+        assert!(outbox.lost.get() && outbox.bytes.get() <= PEER_OUTBOX_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_write_to_a_peer_gathers_so_much() {
+        let outbox = Outbox::default();
+        outbox.open();
+        for _ in 0..4 {
+            assert!(pushed(&outbox, WRITE_BYTES / 2));
+        }
+        assert!((WRITE_BYTES..2 * WRITE_BYTES).contains(&length(&outbox.take())));
+        let mut slices = 0;
+        while !outbox.take().is_empty() {}
+        for _ in 0..WRITE_SLICES {
+            assert!(pushed(&outbox, 1));
+            slices += 2; // the size, and what follows it
+        }
+        let first = outbox.take().len();
+        assert!((WRITE_SLICES..=WRITE_SLICES + 2).contains(&first), "{first} of {slices} slices");
+        assert_eq!(first + outbox.take().len(), slices);
+    }
+}

@@ -80,6 +80,7 @@ mod tests {
         assert_eq!(shown(&mut rig, None, 4), named(&[("a", &[0]), ("dr", &[0, 1])]));
         assert_eq!(shown(&mut rig, Some(&[]), 4), named(&[]));
         assert_eq!(shown(&mut rig, Some(&[("absent", &[0]), ("dr", &[1, 9, 1])]), 4), named(&[("dr", &[1])]));
+        assert_eq!(shown(&mut rig, Some(&[("a", &[5])]), 4), named(&[]), "a topic without partitions is left out");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::api::produce::tests::{hello, to};
 use crate::broker::rig::{Rig, START_MS};
-use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
+use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
 use crate::protocol::Text;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, request};
 use crate::protocol::messages::offset_for_leader_epoch::{self, OffsetForLeaderEpochRequest};
@@ -174,6 +174,28 @@ fn between_an_election_and_its_first_commit_no_offset_is_told() {
     }
     rig.release_fsyncs();
     assert_eq!(ask(&mut rig, "lo", 11, -1), (0, -1, 6, rig.epoch("lo")));
+}
+
+#[test]
+fn a_look_up_by_time_reads_so_much_at_once_and_a_larger_batch_whole() {
+    let bound = usize::try_from(TIME_LOOKUP_BYTES_MAX).expect("small");
+    let mut rig = Rig::new();
+    rig.topic("lo", 2, &[("max.message.bytes", "10000000")]);
+    for (partition, bytes) in [(0, bound / 2); 6].into_iter().chain([(1, 3 * bound)]) {
+        let mut batch = BatchBuilder::new();
+        batch.push(START_MS, None, Some(&vec![b'x'; bytes]));
+        let answer = rig.ask::<ProduceRequest>(&to("lo", -1, &[(partition, Some(batch.build().freeze()))]), 9);
+        assert_eq!(answer.responses[0].partition_responses[0].error_code, 0);
+    }
+    let mut rig = rig.restart();
+    let mut longest = |partition: i32| {
+        rig.reads.clear();
+        let found = rig.ask(&asking("lo", partition, START_MS), 11).topics.remove(0).partitions.remove(0);
+        assert_eq!((found.error_code, found.offset), (0, 0));
+        rig.reads.iter().map(|bytes| usize::try_from(*bytes).expect("small")).max().expect("it is read from disk")
+    };
+    assert!((bound..2 * bound).contains(&longest(0)));
+    assert!((3 * bound..4 * bound).contains(&longest(1)));
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub(crate) struct Rig {
     pub(crate) partitions_stall: bool,
     /// The same for segments of partitions only: they get leaders that can't commit.
     pub(crate) commits_stall: bool,
+    /// Bytes of each read so far.
+    pub(crate) reads: Vec<u32>,
     stalled: Vec<DiskDone>,
     number: u64,
     /// Answers by request number; `None` for "no answer".
@@ -62,6 +64,7 @@ impl Rig {
             fsync_stalls: false,
             partitions_stall: false,
             commits_stall: false,
+            reads: Vec::new(),
             stalled: Vec::new(),
             number: 0,
             answers: BTreeMap::new(),
@@ -287,6 +290,7 @@ impl Rig {
                 }
             }
             DiskAction::Read { file, position, length } => {
+                self.reads.push(length);
                 let position = usize::try_from(position).expect("small files");
                 let data = &self.files[&file][position..position + length as usize];
                 stage = DiskStage::Read(Bytes::copy_from_slice(data));
