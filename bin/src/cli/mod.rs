@@ -92,7 +92,11 @@ pub struct Reach {
 
 impl Reach {
     fn client(&self) -> Client {
-        Client::new(self.bootstrap.clone(), Duration::from_millis(self.patience_ms))
+        Client::new(self.bootstrap.clone(), self.patience())
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience_ms)
     }
 }
 

@@ -1,19 +1,18 @@
 //! `ottla bench consume`.
 
-use super::super::output::Report;
 use super::super::{Failed, Print, Reach};
+use super::Measure;
 use super::figures::Figures;
-use super::{Measure, cpu};
 use ottla_core::protocol::messages::fetch::{FetchRequest, FetchResponse, request};
 use ottla_core::protocol::{Bytes, Text, decode_response, encode_request};
 use ottla_core::record::BatchHeader;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// The newest version that names topics.
-const VERSION: i16 = 12;
+pub(super) const VERSION: i16 = 12;
 
 /// Measures reading.
 #[derive(Debug, clap::Args)]
@@ -46,8 +45,7 @@ impl Consume {
     pub fn run(self) -> Result<ExitCode, Failed> {
         let mut client = self.reach.client();
         let partitions = client.persist(|client| client.partitions(&self.topic))?;
-        let from = Instant::now() + Duration::from_secs(self.measure.warm_up);
-        let until = from + Duration::from_secs(self.measure.seconds);
+        let (from, until) = self.measure.span(Instant::now());
         let mut threads = Vec::new();
         for partition in &partitions {
             let address = client.address(partition.leader_id)?;
@@ -58,21 +56,8 @@ impl Consume {
                 Reader { stream, topic, partition: partition.partition_index, fetch_bytes: self.fetch_bytes, offset: 0 };
             threads.push(std::thread::spawn(move || reader.run(from, until)));
         }
-        std::thread::sleep(from.saturating_duration_since(Instant::now()));
-        let before = cpu::seconds(&self.measure.pid)?;
-        std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        let used = cpu::seconds(&self.measure.pid)? - before;
-        let mut figures = Figures::default();
-        for thread in threads {
-            let one = thread.join().map_err(|_| Failed("a connection's thread panicked".to_owned()))?;
-            figures.add(&one.map_err(Failed)?);
-        }
-        let cpu = (!self.measure.pid.is_empty()).then_some(used);
         let load = format!("consume, {} conn, {} B at once", partitions.len(), self.fetch_bytes);
-        let mut report = Report::default();
-        report.add(figures.section(&load, Duration::from_secs(self.measure.seconds), cpu));
-        self.print.report(&report)?;
-        Ok(ExitCode::SUCCESS)
+        self.measure.report(&load, from, threads, &self.print)
     }
 }
 

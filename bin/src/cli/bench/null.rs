@@ -17,8 +17,8 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-/// The file is written from its start again after so many bytes.
-const FILE_BYTES_MAX: u64 = 1 << 30;
+/// The file grows as a log does, since new pages are what a log costs the kernel; after so many bytes it is begun anew, empty.
+const FILE_BYTES_MAX: u64 = 8 << 30;
 /// Bytes read at once.
 const READ_BYTES: usize = 1 << 18;
 
@@ -141,6 +141,9 @@ impl Server {
     fn write(&self, frame: &[u8]) -> std::io::Result<bool> {
         let Some(file) = &self.file else { return Ok(false) };
         let position = self.position.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        if position % FILE_BYTES_MAX < frame.len() as u64 && position > frame.len() as u64 {
+            file.set_len(0)?;
+        }
         file.write_all_at(frame, position % FILE_BYTES_MAX)?;
         Ok(true)
     }

@@ -1,13 +1,10 @@
 //! `ottla bench produce`.
 
-use super::super::output::Report;
 use super::super::{Failed, Print, Reach};
-use super::figures::Figures;
+use super::Measure;
 use super::pipeline::{Pipeline, Schedule};
-use super::{Measure, cpu};
-use crate::client::{Client, Failure, Target};
+use super::topic::NewTopic;
 use bytes::Bytes;
-use ottla_core::protocol::messages::create_topics::{CreateTopicsRequest, request as create};
 use ottla_core::protocol::messages::produce::{ProduceRequest, ProduceResponse, request};
 use ottla_core::protocol::{ErrorCode, Text, decode_response, encode_request};
 use ottla_core::record::BatchBuilder;
@@ -16,18 +13,36 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The newest version that names topics, so that a topic can be made anew without a look-up.
-const VERSION: i16 = 9;
+pub(super) const VERSION: i16 = 9;
 /// What the broker may take for a request, milliseconds.
-const TIMEOUT_MS: i32 = 30_000;
+pub(super) const TIMEOUT_MS: i32 = 30_000;
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Acks {
+pub(super) enum Acks {
     /// The leader has it in memory.
     #[value(name = "1")]
     Leader,
     /// A quorum has it on disk.
     All,
+}
+
+impl Acks {
+    /// As Kafka's producers write it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Acks::Leader => "1",
+            Acks::All => "all",
+        }
+    }
+
+    /// As requests have it.
+    pub(super) fn number(self) -> i16 {
+        match self {
+            Acks::Leader => 1,
+            Acks::All => -1,
+        }
+    }
 }
 
 /// Measures producing.
@@ -72,13 +87,13 @@ impl Produce {
     /// Runs it.
     pub fn run(self) -> Result<ExitCode, Failed> {
         let mut client = self.reach.client();
-        let leaders = self.leaders(&mut client)?;
+        let wanted = NewTopic { name: &self.topic, partitions: self.partitions, replication_factor: self.replication_factor };
+        let leaders = wanted.leaders(&mut client)?;
         let (batch, records) = self.batch()?;
         let batch_bytes = batch.len() as u64;
         let start = Instant::now() + Duration::from_millis(50);
-        let from = start + Duration::from_secs(self.measure.warm_up);
+        let (from, until) = self.measure.span(start);
         let every = (self.rate > 0).then(|| Duration::from_secs(1) * self.connections / self.rate);
-        let until = from + Duration::from_secs(self.measure.seconds);
         let schedule = Schedule { start, from, until, in_flight: self.in_flight as usize, every };
         let mut pipelines = Vec::new();
         for number in 0..self.connections as usize {
@@ -102,57 +117,13 @@ impl Produce {
                 pipeline.run(&schedule, judge)
             }));
         }
-        std::thread::sleep(from.saturating_duration_since(Instant::now()));
-        let before = cpu::seconds(&self.measure.pid)?;
-        std::thread::sleep(until.saturating_duration_since(Instant::now()));
-        let used = cpu::seconds(&self.measure.pid)? - before;
-        let mut figures = Figures::default();
-        for thread in threads {
-            let one = thread.join().map_err(|_| Failed("a connection's thread panicked".to_owned()))?;
-            figures.add(&one.map_err(Failed)?);
-        }
-        let cpu = (!self.measure.pid.is_empty()).then_some(used);
-        let mut report = Report::default();
-        report.add(figures.section(&self.load(records), Duration::from_secs(self.measure.seconds), cpu));
-        self.print.report(&report)?;
-        Ok(ExitCode::SUCCESS)
+        self.measure.report(&self.load(records), from, threads, &self.print)
     }
 
     fn load(&self, records: u64) -> String {
-        let acks = match self.acks {
-            Acks::Leader => "1",
-            Acks::All => "all",
-        };
+        let acks = self.acks.name();
         let pace = if self.rate > 0 { format!("{}/s", self.rate) } else { format!("depth {}", self.in_flight) };
         format!("produce {records} x {} B, acks={acks}, {} conn, {pace}", self.record_bytes, self.connections)
-    }
-
-    /// Makes the topic if need be; its partitions and where their leaders are.
-    fn leaders(&self, client: &mut Client) -> Result<Vec<(i32, String)>, Failed> {
-        if client.partitions(&self.topic).is_err() {
-            let topic = create::Topics {
-                name: Text::from(self.topic.as_str()),
-                num_partitions: self.partitions,
-                replication_factor: self.replication_factor,
-                ..Default::default()
-            };
-            let request = CreateTopicsRequest { topics: vec![topic], timeout_ms: TIMEOUT_MS, ..Default::default() };
-            let answer = client.persist(|client| client.ask(Target::Controller, &request))?;
-            let code = answer.topics.first().map_or(0, |topic| topic.error_code);
-            if code != ErrorCode::TopicAlreadyExists.code() {
-                Failure::check(code, None, || format!("topic {}", self.topic))?;
-            }
-        }
-        client
-            .persist(|client| {
-                let partitions = client.partitions(&self.topic)?;
-                let led = partitions.iter().map(|partition| {
-                    Failure::check(partition.error_code, None, || format!("partition {}", partition.partition_index))?;
-                    Ok((partition.partition_index, client.address(partition.leader_id)?))
-                });
-                led.collect::<Result<Vec<_>, Failure>>()
-            })
-            .map_err(Failed::from)
     }
 
     /// One batch, and how many records it has.
@@ -177,11 +148,8 @@ impl Produce {
         let data = request::PartitionData { index: partition, records: Some(batch.clone().into()) };
         let topic =
             request::TopicData { name: Text::from(self.topic.as_str()), partition_data: vec![data], ..Default::default() };
-        let acks = match self.acks {
-            Acks::Leader => 1,
-            Acks::All => -1,
-        };
-        let request = ProduceRequest { acks, timeout_ms: TIMEOUT_MS, topic_data: vec![topic], ..Default::default() };
+        let request =
+            ProduceRequest { acks: self.acks.number(), timeout_ms: TIMEOUT_MS, topic_data: vec![topic], ..Default::default() };
         let body = encode_request(&request, VERSION, 0, "ottla-bench").concat();
         let size = u32::try_from(body.len()).expect("the batch was checked");
         [&size.to_be_bytes(), body.as_slice()].concat()
@@ -201,7 +169,7 @@ fn check_whole(answer: &[u8]) -> Result<(), String> {
 
 /// The error code of the only partition: after correlation id and tags (5 bytes), count of topics (1), name (length and text), count of
 /// partitions (1) and partition (4).
-fn check(answer: &[u8], topic_bytes: usize) -> Result<(), String> {
+pub(super) fn check(answer: &[u8], topic_bytes: usize) -> Result<(), String> {
     let name_length_bytes = if topic_bytes < 127 { 1 } else { 2 };
     let at = 5 + 1 + name_length_bytes + topic_bytes + 1 + 4;
     match answer.get(at..at + 2) {
