@@ -12,6 +12,9 @@ pub(super) const STRING_BYTES_MAX: usize = 32767;
 /// Bytes from which a slice of its own is cheaper than a copy: about the price of one more entry in a vectored write.
 pub const SLICE_BYTES_MIN: usize = 512;
 
+/// What a frame begins with room for: most answers fit, and it need not grow step by step.
+const FIRST_BYTES: usize = 128;
+
 /// A frame that is being written.
 #[derive(Debug)]
 pub struct Writer {
@@ -30,7 +33,7 @@ impl Writer {
     /// An empty frame.
     #[must_use]
     pub fn new() -> Writer {
-        Writer { slices: Vec::new(), tail: BytesMut::new(), format: Format::Fixed }
+        Writer { slices: Vec::new(), tail: BytesMut::with_capacity(FIRST_BYTES), format: Format::Fixed }
     }
 
     /// Set by every message when it starts; structs inside it rely on it.

@@ -162,8 +162,8 @@ fn topic_key(topic: &(Text, Uuid), version: i16) -> TopicKey<'_> {
     if version >= 13 { TopicKey::Id(TopicId(topic.1.0)) } else { TopicKey::Name(&topic.0) }
 }
 
-/// As many topics are looked through one after the other, which is cheaper than a map; a request may name millions.
-const TOPICS_FEW: usize = 16;
+/// As many topics or partitions are looked through one after the other, which is cheaper than a map; a request may name millions.
+const FEW: usize = 16;
 
 /// Partitions in request order. A partition named twice keeps its first place and its last batch, as in Kafka's map.
 fn flatten(
@@ -177,7 +177,7 @@ fn flatten(
     let mut topic_places: BTreeMap<(Text, Uuid), usize> = BTreeMap::new();
     for entry in request.topic_data {
         let named = (entry.name, entry.topic_id);
-        let known = if topics.len() <= TOPICS_FEW {
+        let known = if topics.len() <= FEW {
             topics.iter().position(|topic| *topic == named)
         } else {
             if topic_places.is_empty() {
@@ -194,10 +194,20 @@ fn flatten(
         });
         for data in entry.partition_data {
             let batch = batches.next().expect("decode gives one batch for every partition of the request");
-            match places.get(&(topic, data.index)) {
-                Some(place) => parts[*place].2 = batch,
+            let place = if parts.len() <= FEW {
+                parts.iter().position(|part| (part.0, part.1) == (topic, data.index))
+            } else {
+                if places.is_empty() {
+                    places = parts.iter().map(|part| (part.0, part.1)).zip(0..).collect();
+                }
+                places.get(&(topic, data.index)).copied()
+            };
+            match place {
+                Some(place) => parts[place].2 = batch,
                 None => {
-                    places.insert((topic, data.index), parts.len());
+                    if !places.is_empty() {
+                        places.insert((topic, data.index), parts.len());
+                    }
                     parts.push((topic, data.index, batch));
                 }
             }

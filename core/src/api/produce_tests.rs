@@ -1,6 +1,6 @@
 //! What producers are told, case by case as a real Kafka answers (names in the comments are those of the golden cases).
 
-use super::{TOPICS_FEW, flatten};
+use super::{FEW, flatten};
 use crate::api::fetch::tests::fetch_all;
 use crate::broker::rig::{Rig, START_MS};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX};
@@ -258,7 +258,7 @@ fn a_restart_keeps_what_was_acknowledged() {
 
 #[test]
 fn topics_named_again_are_one_however_many_there_are() {
-    for count in [1, TOPICS_FEW, TOPICS_FEW + 1, 3 * TOPICS_FEW] {
+    for count in [1, FEW, FEW + 1, 3 * FEW] {
         let names: Vec<String> = (0..count).map(|number| format!("topic-{number}")).collect();
         let mut request = to("", -1, &[]);
         request.topic_data =

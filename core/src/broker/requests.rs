@@ -248,7 +248,7 @@ impl Broker {
                 Some(now.monotonic.plus_ms(wait_ms))
             }
         };
-        self.parking.park(number, Parked { reply, deadline, work: Work::Fetch(job) });
+        self.parking.park(number, Parked { reply, deadline, work: Work::Fetch(Box::new(job)) });
     }
 
     fn watch(&mut self, number: u64, job: &FetchJob) {
@@ -292,7 +292,7 @@ impl Broker {
             return;
         }
         if let Some(Parked { reply, work: Work::Fetch(job), .. }) = self.parking.take(number) {
-            self.answer_fetch(now, reply, job, out);
+            self.answer_fetch(now, reply, *job, out);
         }
     }
 

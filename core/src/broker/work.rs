@@ -13,8 +13,8 @@ use crate::protocol::messages::metadata::MetadataRequest;
 pub(crate) enum Work {
     /// For its batches to be written or committed.
     Produce(ProduceJob),
-    /// For data, or for the disk once its answer is due.
-    Fetch(FetchJob),
+    /// For data, or for the disk once its answer is due. Boxed: the map of all parked requests moves its values about.
+    Fetch(Box<FetchJob>),
     /// For the disk.
     ListOffsets(ListOffsetsJob),
     /// For the start of a log to move.
