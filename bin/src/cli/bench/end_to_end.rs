@@ -8,7 +8,7 @@ use super::figures::Figures;
 use super::produce::{Acks, TIMEOUT_MS, VERSION as PRODUCE_VERSION, check};
 use super::topic::NewTopic;
 use super::{Measure, consume};
-use crate::client::Target;
+use crate::client::{Client, Failure, Target};
 use bytes::Bytes;
 use ottla_core::protocol::messages::fetch::{FetchRequest, FetchResponse, request as fetch};
 use ottla_core::protocol::messages::list_offsets::{ListOffsetsRequest, request as list};
@@ -62,15 +62,7 @@ impl EndToEnd {
         let (_, address) = leaders.first().ok_or_else(|| Failed(format!("topic {} has no partition", self.topic)))?;
         let connect = || Wire::connect(address).map_err(|error| Failed(format!("{address} can't be reached: {error}")));
         let (to, from_broker) = (connect()?, connect()?);
-        let wanted = list::Partitions { partition_index: 0, timestamp: -1, ..Default::default() };
-        let request = ListOffsetsRequest {
-            replica_id: -1,
-            topics: vec![list::Topics { name: Text::from(self.topic.as_str()), partitions: vec![wanted] }],
-            ..Default::default()
-        };
-        let leader = client.leader(&self.topic, 0)?;
-        let answer = client.ask(Target::Broker(leader), &request)?;
-        let offset = answer.topics.first().and_then(|topic| topic.partitions.first()).map_or(0, |found| found.offset);
+        let offset = client.persist(|client| self.end(client))?;
         let start = Instant::now() + Duration::from_millis(50);
         let (from, until) = self.measure.span(start);
         let load = format!("{} B end to end, acks={}, {}/s", self.record_bytes, self.acks.name(), self.rate);
@@ -88,6 +80,24 @@ impl EndToEnd {
         };
         let thread = std::thread::spawn(move || trip.run());
         self.measure.report(&load, from, vec![thread], &self.print)
+    }
+}
+
+impl EndToEnd {
+    /// Where the partition ends: earlier records are not ours.
+    fn end(&self, client: &mut Client) -> Result<i64, Failure> {
+        let wanted = list::Partitions { partition_index: 0, timestamp: -1, ..Default::default() };
+        let request = ListOffsetsRequest {
+            replica_id: -1,
+            topics: vec![list::Topics { name: Text::from(self.topic.as_str()), partitions: vec![wanted] }],
+            ..Default::default()
+        };
+        let leader = client.leader(&self.topic, 0)?;
+        let answer = client.ask(Target::Broker(leader), &request)?;
+        let found = answer.topics.first().and_then(|topic| topic.partitions.first());
+        let found = found.ok_or_else(|| Failure::Nonsense("an answer without the partition".to_owned()))?;
+        Failure::check(found.error_code, None, || format!("partition 0 of topic {}", self.topic))?;
+        Ok(found.offset)
     }
 }
 
