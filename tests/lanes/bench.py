@@ -73,9 +73,13 @@ class Server:
             words = ["topic", "create", name, "--partitions", "1", "--replication-factor", str(self.replicas), "--bootstrap", self.bootstrap]
             if self.flush:
                 words += ["--config", "flush.messages=1"]
-            done = subprocess.run([binary()] + words, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise LaneFailed("%s: %s" % (self.name, done.stderr.strip()))
+            # Brokers that have just started may not know each other yet.
+            for _ in range(40):
+                done = subprocess.run([binary()] + words, capture_output=True, text=True)
+                if done.returncode == 0:
+                    return name
+                time.sleep(0.5)
+            raise LaneFailed("%s: %s" % (self.name, done.stderr.strip()))
         return name
 
     def drop(self, topic):
