@@ -376,7 +376,7 @@ class Bench:
 
 
 def first_acknowledged(cluster, topic):
-    words = ["bench", "outage", "--topic", topic, "--until-acknowledged", "--bootstrap", cluster.bootstrap]
+    words = ["bench", "outage", "--topic", topic, "--until-acknowledged", "--patience-ms", "120000", "--bootstrap", cluster.bootstrap]
     return float(run_json(words)["outage"][0]["first_after_ms"])
 
 
