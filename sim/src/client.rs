@@ -143,6 +143,11 @@ impl Client {
         )
     }
 
+    /// Reads everything once more from where logs start, as a new consumer would.
+    pub(crate) fn rewind(&mut self) {
+        self.positions.clear();
+    }
+
     /// Takes in what came of the last action and says the next.
     pub(crate) fn next(&mut self, shared: &mut Shared, outcome: Outcome) -> Result<Action, Breach> {
         if let Some(idempotent) = &mut self.idempotent {

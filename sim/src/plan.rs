@@ -265,7 +265,9 @@ impl Plan {
         if is_stale {
             stale(seed, heal_at, &mut topics, &mut shape.net, &mut faults);
         }
-        if faults.iter().any(|fault| matches!(fault.kind, FaultKind::RotLive { .. } | FaultKind::Misdirect { .. })) {
+        if faults.iter().any(|fault| {
+            matches!(fault.kind, FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. })
+        }) {
             // What is in memory is not read from the disk.
             shape.raft.tail_bytes_max = shape.raft.tail_bytes_max.min(256);
         }

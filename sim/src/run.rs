@@ -360,9 +360,19 @@ impl Run {
                 self.cluster.cut(End::Broker(node), End::Client(client), us);
             }
             FaultKind::Replay { pick } => self.replay(pick),
-            FaultKind::RotLive { node, pick } => self.cluster.rot_live(node, pick),
-            FaultKind::Unreadable { node, pick } => self.cluster.make_unreadable(node, pick),
-            FaultKind::Misdirect { node, pick } => self.cluster.misdirect(node, pick),
+            // Damage below a running broker shows to those who read what is old.
+            FaultKind::RotLive { node, pick } => {
+                self.cluster.rot_live(node, pick);
+                self.rewind_all();
+            }
+            FaultKind::Unreadable { node, pick } => {
+                self.cluster.make_unreadable(node, pick);
+                self.rewind_all();
+            }
+            FaultKind::Misdirect { node, pick } => {
+                self.cluster.misdirect(node, pick);
+                self.rewind_all();
+            }
             FaultKind::LieSync { node, us, down_us } => self.cluster.lie(node, us, down_us),
             FaultKind::CrashLeader { .. }
             | FaultKind::PauseLeader { .. }
@@ -406,6 +416,12 @@ impl Run {
             };
             let any = usize::try_from(dice.below(u64::try_from(self.cluster.shape.brokers).expect("few"))).expect("an index");
             self.cluster.replay(client, if dice.below(3) == 0 { any } else { broker }, &frame);
+        }
+    }
+
+    fn rewind_all(&mut self) {
+        for host in &mut self.hosts {
+            host.client.rewind();
         }
     }
 

@@ -115,7 +115,7 @@ fn same_logs(node: usize, live: &Broker, shadow: &Broker) -> Result<(), Breach> 
     for (group, here) in live.logs() {
         let Some((_, there)) = shadow.logs().find(|(other, _)| *other == group) else { continue };
         let first = here.first_index().max(there.first_index());
-        let last = here.settled().min(there.last_index());
+        let last = here.settled().min(there.settled());
         let differing = (first.0..=last.0).map(Index).find(|index| here.term(*index) != there.term(*index));
         if let Some(index) = differing {
             return breach(
