@@ -12,6 +12,7 @@ use crate::metrics::Metrics;
 use bytes::Bytes;
 use clap::Args;
 use ottla_core::config::BrokerSettings;
+use ottla_core::controller::ListenerEndpoint;
 use ottla_core::disk::FileName;
 use ottla_core::input::Input;
 use ottla_core::mutant::Mutant;
@@ -125,7 +126,10 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
     let host = TokioHost::new();
     let (inbox, receiver) = Inbox::new();
     // Ports before recovery: a broker that can't be reached should say so before it reads for long.
-    let clients = bind(&host, "listeners", &node.clients.to_bind()).await?;
+    let mut clients = Vec::new();
+    for listener in &node.clients {
+        clients.push(bind(&host, "listeners", &listener.address.to_bind()).await?);
+    }
     let peers = match &node.peers {
         Some(address) => Some(bind(&host, "listeners", &address.to_bind()).await?),
         None => None,
@@ -198,8 +202,15 @@ fn broker_config(node: &NodeConfiguration, cluster_id: &str, seed: u64) -> Broke
         cluster_id: cluster_id.to_string(),
         broker: node.broker,
         voters: node.voters.iter().map(|(id, _)| *id).collect(),
-        advertised_host: node.advertised.host.clone(),
-        advertised_port: node.advertised.port,
+        listeners: node
+            .clients
+            .iter()
+            .map(|listener| ListenerEndpoint {
+                name: listener.name.clone(),
+                host: listener.advertised.host.clone(),
+                port: listener.advertised.port,
+            })
+            .collect(),
         rack: node.rack.clone(),
         seed,
         raft: ottla_core::broker::RaftSettings::default(),
@@ -271,8 +282,12 @@ fn stop_on_signals(inbox: &Inbox, with_parent: bool) -> Result<(), String> {
 fn announce(node: &NodeConfiguration, cluster_id: &str, metrics: Option<&str>) {
     let peers = node.peers.as_ref().map_or_else(String::new, |address| format!(", brokers {}", address.to_bind()));
     let metrics = metrics.map_or_else(String::new, |address| format!(", metrics http://{address}/metrics"));
-    let line =
-        format!("Broker {} is ready: clients {}{peers}{metrics}, cluster {cluster_id}", node.broker.0, node.clients.to_bind());
+    let clients: Vec<String> = match node.clients.as_slice() {
+        [alone] => vec![alone.address.to_bind()],
+        several => several.iter().map(|listener| format!("{}://{}", listener.name, listener.address.to_bind())).collect(),
+    };
+    let clients = clients.join(" ");
+    let line = format!("Broker {} is ready: clients {clients}{peers}{metrics}, cluster {cluster_id}", node.broker.0);
     let mut out = std::io::stdout();
     // Nobody may be listening any more: that is no reason to stop.
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());

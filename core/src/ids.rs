@@ -43,6 +43,8 @@ newtype!(/// Number of a request on its connection, from 0, without holes: repli
     RequestNumber(u64), "r");
 newtype!(/// One disk operation of one life of the broker; never reused, ascending in the order of issue.
     DiskId(u64), "d");
+newtype!(/// A listener for clients: its place in [`crate::BrokerConfig::listeners`].
+    ListenerId(u8), "listener ");
 
 /// Kafka topic id (KIP-516): 128 random bits, never zero for a real topic.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

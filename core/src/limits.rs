@@ -40,6 +40,8 @@ pub const PINNED_BATCH_BYTES_MIN: usize = 4096;
 pub const PINNED_FRAME_BYTES_MAX: usize = 65_536;
 /// Times a broker goes through its groups in one round while handling one event causes another. What is left waits for the next round.
 pub const ROUND_PASSES_MAX: usize = 16;
+/// Listeners for clients of one broker: every registration and heartbeat names them all. More: the configuration is refused.
+pub const LISTENERS_MAX: usize = 16;
 /// Partitions, and topics, that [`crate::Broker::metrics`] tells one by one: each makes several lines of every scrape. What is more is counted
 /// in the sums only.
 pub const METRICS_PARTITIONS_MAX: usize = 5_000;

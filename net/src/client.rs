@@ -21,7 +21,7 @@ use core::cell::{Cell, RefCell};
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::Poll;
-use ottla_core::ids::{ConnectionId, RequestNumber};
+use ottla_core::ids::{ConnectionId, ListenerId, RequestNumber};
 use ottla_core::input::Input;
 use ottla_core::time::Instant;
 use slog::{Logger, debug, info, warn};
@@ -91,9 +91,11 @@ impl Clients {
         }))
     }
 
-    /// Starts accepting on `listener`.
-    pub(crate) fn serve<H: Host>(&self, host: &H, listener: H::Listener) {
-        host.spawn(accept(self.clone(), host.clone(), listener));
+    /// Starts accepting on all listeners; their places are their ids.
+    pub(crate) fn serve<H: Host>(&self, host: &H, listeners: Vec<H::Listener>) {
+        for (id, listener) in (0..).map(ListenerId).zip(listeners) {
+            host.spawn(accept(self.clone(), host.clone(), id, listener));
+        }
         host.spawn(sweep(self.clone(), host.clone()));
     }
 
@@ -156,7 +158,7 @@ impl Clients {
     }
 
     /// Makes room for a newcomer and lets it in.
-    fn enter(&self, from: String, now: Instant) -> Option<Rc<Client>> {
+    fn enter(&self, from: String, listener: ListenerId, now: Instant) -> Option<Rc<Client>> {
         let address = address_of(&from);
         if self.0.addresses.borrow().get(address).is_some_and(|count| *count >= self.0.limits.connections_per_address_max) {
             self.0.counters.note(|counters| counters.refused_for_address += 1);
@@ -174,7 +176,7 @@ impl Clients {
         let client = Rc::new(Client {
             id,
             from,
-            connection: RefCell::new(Connection::new(self.0.limits.request_bytes_max)),
+            connection: RefCell::new(Connection::by(listener, self.0.limits.request_bytes_max)),
             asked: RefCell::default(),
             queued_bytes: Cell::new(0),
             gone: Cell::new(false),
@@ -260,11 +262,11 @@ fn address_of(from: &str) -> &str {
     from.rsplit_once(':').map_or(from, |(address, _)| address)
 }
 
-async fn accept<H: Host>(clients: Clients, host: H, mut listener: H::Listener) {
+async fn accept<H: Host>(clients: Clients, host: H, id: ListenerId, mut listener: H::Listener) {
     loop {
         match host.accept(&mut listener).await {
             Ok((reader, writer, from)) => {
-                if let Some(client) = clients.enter(from, host.now().monotonic) {
+                if let Some(client) = clients.enter(from, id, host.now().monotonic) {
                     host.spawn(read(clients.clone(), host.clone(), reader, client.clone()));
                     host.spawn(write(clients.clone(), host.clone(), writer, client));
                 }
@@ -418,7 +420,7 @@ mod tests {
     }
 
     fn enter_from(clients: &Clients, from: &str) -> Option<Rc<Client>> {
-        clients.enter(from.to_string(), NOW)
+        clients.enter(from.to_string(), ListenerId::default(), NOW)
     }
 
     /// Sends a whole ApiVersions request.

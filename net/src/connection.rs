@@ -14,7 +14,7 @@ use crate::frame::{BadSize, FrameBuffer, SIZE_BYTES, SizeOrder};
 use crate::limits::{ANSWER_BYTES_IN_FLIGHT_MAX, REQUEST_BYTES_IN_FLIGHT_MAX, WRITE_BYTES, WRITE_SLICES};
 use bytes::{Bytes, BytesMut};
 use ottla_core::api::{self, ClientRequest, Refusal};
-use ottla_core::ids::RequestNumber;
+use ottla_core::ids::{ListenerId, RequestNumber};
 use ottla_core::limits::{REQUEST_BYTES_MAX, REQUESTS_IN_FLIGHT_MAX};
 use std::collections::VecDeque;
 
@@ -57,6 +57,8 @@ enum SlotState {
 #[derive(Debug)]
 pub struct Connection {
     frames: FrameBuffer,
+    /// By which the client came.
+    listener: ListenerId,
     /// Number of `slots[0]`.
     first: u64,
     slots: VecDeque<Slot>,
@@ -86,8 +88,15 @@ impl Connection {
     /// A fresh connection that takes frames of at most `request_bytes_max` bytes.
     #[must_use]
     pub fn new(request_bytes_max: usize) -> Connection {
+        Connection::by(ListenerId::default(), request_bytes_max)
+    }
+
+    /// The same of a client that came by this listener.
+    #[must_use]
+    pub fn by(listener: ListenerId, request_bytes_max: usize) -> Connection {
         Connection {
             frames: FrameBuffer::new(SizeOrder::Big, request_bytes_max),
+            listener,
             first: 0,
             slots: VecDeque::new(),
             slot_bytes: 0,
@@ -172,7 +181,8 @@ impl Connection {
             Ok(None) => Ok(None),
             Ok(Some(frame)) => {
                 let bytes = frame.len();
-                api::decode(frame).map(|request| Some((bytes, Box::new(request)))).map_err(ConnectionFault::Refused)
+                let request = api::decode(frame).map_err(ConnectionFault::Refused)?;
+                Ok(Some((bytes, Box::new(ClientRequest { listener: self.listener, ..request }))))
             }
             Err(BadSize(size)) => Err(ConnectionFault::Size(size)),
         }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! frame   | 0..4 size of the rest | 4..8 CRC-32C of the payload | 8.. payload, empty for a sign of life |
-//! hello   | 0..8 "ottla-p2" | 8..10 version, 1 | 10 class: 0 control, 1 data | 11 0 | 12..16 from: broker id
+//! hello   | 0..8 "ottla-p2" | 8..10 version, 2 | 10 class: 0 control, 1 data | 11 0 | 12..16 from: broker id
 //!         | 16..20 to: broker id | 20..28 boot: a number of this life | 28.. cluster id, UTF-8, to the end |
 //! ```
 //!
@@ -18,7 +18,7 @@ use ottla_core::limits::PEER_FRAME_BYTES_MAX;
 use ottla_core::output::PeerClass;
 
 const MAGIC: &[u8; 8] = b"ottla-p2";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HELLO_BYTES: usize = 28;
 const CRC_BYTES: usize = 4;
 

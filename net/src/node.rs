@@ -26,8 +26,8 @@ const GOODBYE_MS_MAX: u64 = 500;
 
 /// What a node is made of besides its host and its broker.
 pub struct NodeSettings<H: Host> {
-    /// Clients connect here.
-    pub clients: H::Listener,
+    /// Clients connect here: one for each of [`ottla_core::BrokerConfig::listeners`], in its order.
+    pub clients: Vec<H::Listener>,
     /// Other brokers connect here; a broker alone needs none.
     pub peers: Option<H::Listener>,
     /// The other brokers.

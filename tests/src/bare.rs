@@ -8,6 +8,7 @@
 
 use bytes::{Bytes, BytesMut};
 use ottla_core::api::{self, ClientRequest};
+use ottla_core::controller::ListenerEndpoint;
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use ottla_core::ids::{BrokerId, ConnectionId, RequestNumber};
 use ottla_core::input::Input;
@@ -304,8 +305,7 @@ pub fn config(broker: BrokerId, voters: &[BrokerId]) -> BrokerConfig {
         cluster_id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         broker,
         voters: voters.to_vec(),
-        advertised_host: "localhost".to_owned(),
-        advertised_port: 9092,
+        listeners: ListenerEndpoint::alone("localhost", 9092),
         rack: None,
         seed: 7,
         raft: ottla_core::broker::RaftSettings::default(),

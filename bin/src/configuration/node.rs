@@ -11,6 +11,7 @@ use super::own::{CLUSTER_ID, METRICS_LISTENER, own_setting};
 use super::{Finding, id_text};
 use ottla_core::config::broker_setting;
 use ottla_core::ids::BrokerId;
+use ottla_core::limits::LISTENERS_MAX;
 use ottla_core::random::keyed;
 use std::path::PathBuf;
 
@@ -46,17 +47,26 @@ pub enum MetricsPlace {
     ByDefault(Address),
 }
 
+/// A listener for clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClientListener {
+    /// Its name, in capitals.
+    pub name: String,
+    /// Where the broker listens.
+    pub address: Address,
+    /// What clients who came by it are told to connect to.
+    pub advertised: Address,
+}
+
 /// What `ottla serve` is told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NodeConfiguration {
     /// `node.id`, or `broker.id`.
     pub broker: BrokerId,
-    /// The client listener of `listeners`.
-    pub clients: Address,
+    /// The listeners of `listeners` for clients, with what clients are told: `advertised.listeners`. At least one.
+    pub clients: Vec<ClientListener>,
     /// The listener of `listeners` for other brokers; a broker alone needs none.
     pub peers: Option<Address>,
-    /// What clients are told: `advertised.listeners`.
-    pub advertised: Address,
     /// `controller.quorum.voters`, ascending; this broker alone if not set.
     pub voters: Vec<(BrokerId, Option<Address>)>,
     /// `log.dirs`, or `log.dir`.
@@ -86,17 +96,17 @@ impl NodeConfiguration {
         reader.roles();
         let listeners = reader.listeners();
         let advertised = listeners.as_ref().and_then(|(clients, _)| reader.advertised(clients));
+        reader.inter_broker(listeners.as_ref().map(|(clients, _)| clients.as_slice()));
         let voters = reader.voters(broker, listeners.as_ref().map(|(_, peers)| peers.as_ref()));
         let data = reader.data();
         let (cluster_id, rack) = (reader.filled(CLUSTER_ID), reader.filled("broker.rack"));
         let metrics = reader.metrics();
         let others = counting.values().filter(|entry| broker_setting(&entry.name).is_some() && !Self::reads(&entry.name));
-        let (clients, peers) = listeners?;
+        let (_, peers) = listeners?;
         Some(NodeConfiguration {
             broker: broker?,
-            clients: clients.address,
+            clients: advertised?,
             peers,
-            advertised: advertised?,
             voters: voters?,
             data: data?,
             cluster_id: cluster_id.map(str::to_string),
@@ -109,7 +119,7 @@ impl NodeConfiguration {
     /// The settings the core checks, acts upon and describes to clients: everything else, and what the shell uses itself.
     #[must_use]
     pub fn for_core(&self) -> Vec<(String, String)> {
-        let mut listeners = vec![format!("PLAINTEXT://{}", self.clients)];
+        let mut listeners: Vec<String> = self.clients.iter().map(|at| format!("{}://{}", at.name, at.address)).collect();
         listeners.extend(self.peers.iter().map(|peers| format!("{CONTROLLER}://{peers}")));
         let voters: Vec<String> = self.voters.iter().filter_map(|(id, at)| Some(format!("{}@{}", id.0, at.as_ref()?))).collect();
         let own = [
@@ -208,14 +218,14 @@ impl<'a> Reader<'a> {
         mapped.to_ascii_uppercase()
     }
 
-    /// The listener for clients, and the address for brokers.
-    fn listeners(&mut self) -> Option<(Listener, Option<Address>)> {
+    /// The listeners for clients, and the address for brokers.
+    fn listeners(&mut self) -> Option<(Vec<Listener>, Option<Address>)> {
         const NAME: &str = "listeners";
         let all = match Listener::parse_all(self.text(NAME).unwrap_or("PLAINTEXT://:9092")) {
             Ok(all) => all,
             Err(reason) => return self.fault(NAME, format!("{NAME}: {reason}")),
         };
-        let (mut clients, mut peers): (Option<Listener>, Option<Listener>) = (None, None);
+        let (mut clients, mut peers): (Vec<Listener>, Option<Listener>) = (Vec::new(), None);
         for listener in all {
             let name = listener.name.clone();
             let protocol = self.protocol(&name);
@@ -224,32 +234,61 @@ impl<'a> Reader<'a> {
                 return self
                     .fault(NAME, format!("{NAME}: {which} is not available in this version, which serves PLAINTEXT only."));
             }
-            let slot = if self.is_controller(&name) { &mut peers } else { &mut clients };
-            if let Some(other) = slot.replace(listener) {
-                return self.fault(
-                    NAME,
-                    format!(
-                        "{NAME} names both {} and {name}; this version serves one listener for clients and one for controllers.",
-                        other.name
-                    ),
-                );
+            let known = || clients.iter().chain(&peers);
+            if known().any(|other| other.name == name) {
+                return self.fault(NAME, format!("{NAME} names {name} twice; each listener has a name of its own."));
+            }
+            if let Some(other) = known().find(|other| other.address == listener.address && listener.address.port != 0) {
+                return self
+                    .fault(NAME, format!("{NAME}: {} and {name} have the same address; each needs its own port.", other.name));
+            }
+            if !self.is_controller(&name) {
+                clients.push(listener);
+            } else if let Some(other) = peers.replace(listener) {
+                let sentence =
+                    format!("{NAME} names both {} and {name}; this version serves one listener for controllers.", other.name);
+                return self.fault(NAME, sentence);
             }
         }
-        match clients {
-            Some(clients) => Some((clients, peers.map(|peers| peers.address))),
-            None => self.fault(NAME, format!("{NAME} names no listener for clients, such as PLAINTEXT://localhost:9092.")),
+        if clients.is_empty() {
+            return self.fault(NAME, format!("{NAME} names no listener for clients, such as PLAINTEXT://localhost:9092."));
         }
+        if clients.len() > LISTENERS_MAX {
+            return self.fault(NAME, format!("{NAME} names {} listeners for clients, at most {LISTENERS_MAX}.", clients.len()));
+        }
+        Some((clients, peers.map(|peers| peers.address)))
     }
 
-    fn advertised(&mut self, clients: &Listener) -> Option<Address> {
+    fn advertised(&mut self, clients: &[Listener]) -> Option<Vec<ClientListener>> {
         const NAME: &str = "advertised.listeners";
-        let Some(text) = self.filled(NAME) else { return Some(clients.address.clone().with_host()) };
-        match Listener::parse_all(text) {
-            Err(reason) => self.fault(NAME, format!("{NAME}: {reason}")),
-            Ok(all) => match all.into_iter().find(|listener| listener.name == clients.name) {
-                Some(listener) => Some(listener.address.with_host()),
-                None => self.fault(NAME, format!("{NAME} names no address for the listener {}.", clients.name)),
-            },
+        let told = match Listener::parse_all(self.filled(NAME).unwrap_or_default()) {
+            Ok(told) => told,
+            Err(reason) => return self.fault(NAME, format!("{NAME}: {reason}")),
+        };
+        if let Some(stranger) =
+            told.iter().find(|told| !self.is_controller(&told.name) && !clients.iter().any(|l| l.name == told.name))
+        {
+            return self.fault(NAME, format!("{NAME} names {}, which listeners does not name.", stranger.name));
+        }
+        let mut listeners = Vec::new();
+        for Listener { name, address } in clients {
+            let advertised = match told.iter().find(|told| told.name == *name) {
+                Some(told) => told.address.clone(),
+                None if told.is_empty() => address.clone(),
+                None => return self.fault(NAME, format!("{NAME} names no address for the listener {name}.")),
+            };
+            listeners.push(ClientListener { name: name.clone(), address: address.clone(), advertised: advertised.with_host() });
+        }
+        Some(listeners)
+    }
+
+    /// Brokers speak to each other over the controllers' listener; the name must still be right, as Kafka wants it.
+    fn inter_broker(&mut self, clients: Option<&[Listener]>) {
+        const NAME: &str = "inter.broker.listener.name";
+        let Some((name, clients)) = self.filled(NAME).zip(clients) else { return };
+        if !clients.iter().any(|listener| listener.name.eq_ignore_ascii_case(name)) {
+            let names: Vec<&str> = clients.iter().map(|listener| listener.name.as_str()).collect();
+            self.note(NAME, format!("{NAME}={name} is no listener for clients; there are {}.", names.join(", ")));
         }
     }
 
@@ -370,8 +409,9 @@ message.max.bytes 2000
     fn kafka_names_are_understood_and_the_rest_goes_to_the_core() {
         let properties = parse(THREE);
         assert_eq!(properties.broker, BrokerId(1));
-        assert_eq!(properties.clients.to_string(), "127.0.0.1:9092");
-        assert_eq!(properties.advertised, properties.clients);
+        let alone = &properties.clients[0];
+        assert_eq!((properties.clients.len(), alone.name.as_str()), (1, "PLAINTEXT"));
+        assert_eq!((alone.address.to_string().as_str(), &alone.advertised), ("127.0.0.1:9092", &alone.address));
         assert_eq!(properties.peers.map(|peers| peers.port), Some(9192));
         assert_eq!(properties.voters.iter().map(|(id, _)| id.0).collect::<Vec<_>>(), [1, 2, 3]);
         let rest =
@@ -391,9 +431,9 @@ message.max.bytes 2000
     #[test]
     fn a_broker_alone_needs_its_number_and_a_folder() {
         let properties = parse("broker.id=0\nlog.dir=/data");
-        assert_eq!((properties.broker, properties.clients.port, properties.peers), (BrokerId(0), 9092, None));
+        assert_eq!((properties.broker, properties.clients[0].address.port, properties.peers), (BrokerId(0), 9092, None));
         assert_eq!(properties.voters, [(BrokerId(0), None)]);
-        assert!(!properties.advertised.host.is_empty());
+        assert!(!properties.clients[0].advertised.host.is_empty());
     }
 
     #[test]
@@ -431,13 +471,13 @@ message.max.bytes 2000
             ("node.id=1\nbroker.id=2\nlog.dirs=a", "contradict each other"),
             ("node.id=1\nlog.dirs=a\nprocess.roles=controller", "names no broker"),
             ("node.id=1\nlog.dirs=a\nprocess.roles=broker,boss", "there is no role \"boss\""),
-            ("node.id=1\nlog.dirs=a\nlisteners=A://h:1,B://h:2", "names both A and B"),
+            ("node.id=1\nlog.dirs=a\nlisteners=A://h:1,a://h:2", "names A twice"),
             (
                 "node.id=1\nlog.dirs=a\nlisteners=A://h:1\nlistener.security.protocol.map=B:PLAINTEXT,A:SASL_SSL",
                 "SASL_SSL of the listener A",
             ),
             ("node.id=1\nlog.dirs=a\nottla.metrics.listener=9404", "\"9404\" is no host:port, nor is it \"off\"."),
-            ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names no address for the listener PLAINTEXT"),
+            ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names B, which listeners does not name"),
             ("node.id=1\nlog.dirs=a\ncontroller.quorum.bootstrap.servers=h:1", "name all brokers in controller.quorum.voters"),
         ] {
             let refused = read(text).expect_err(text);
@@ -462,6 +502,29 @@ message.max.bytes 2000
     fn clients_are_told_the_address_of_their_own_listener() {
         let text = "broker.id=-1\nnode.id=1\nlog.dirs=a\nlisteners=OUT://:9092,C://:9093\ncontroller.listener.names=C\n\
                     listener.security.protocol.map=OUT:PLAINTEXT,C:PLAINTEXT\nadvertised.listeners=out://far:1,C://near:2";
-        assert_eq!(parse(text).advertised.to_string(), "far:1");
+        assert_eq!(parse(text).clients[0].advertised.to_string(), "far:1");
+    }
+
+    #[test]
+    fn each_listener_has_its_own_advertised_address() {
+        let text = "node.id=1\nlog.dirs=a\nlisteners=C://:1,HOST://:2,IN://:3\ncontroller.listener.names=C\ninter.broker.listener.name=in\n\
+                    advertised.listeners=IN://broker:19092,HOST://localhost:9092";
+        let shown: Vec<String> =
+            parse(text).clients.iter().map(|l| format!("{} {} {}", l.name, l.address.to_bind(), l.advertised)).collect();
+        assert_eq!(shown, ["HOST 0.0.0.0:2 localhost:9092", "IN 0.0.0.0:3 broker:19092"]);
+        let settings = ottla_core::config::BrokerSettings::parse(&parse(text).for_core()).expect("legal");
+        assert_eq!(settings.text("listeners").unwrap_or_default(), "HOST://:2,IN://:3,CONTROLLER://:1");
+        for (change, to, part) in [
+            ("HOST://localhost:9092", "X://h:1", "names X, which listeners does not name"),
+            (",HOST://localhost:9092", "", "names no address for the listener HOST"),
+            ("name=in", "name=C", "inter.broker.listener.name=C is no listener for clients; there are HOST, IN."),
+            ("IN://:3", "IN://:2", "HOST and IN have the same address"),
+        ] {
+            let refused = read(&text.replace(change, to)).expect_err(change);
+            assert!(refused.contains(part), "{refused}");
+        }
+        let many: Vec<String> = (0..=LISTENERS_MAX).map(|n| format!("L{n}://h:{n}")).collect();
+        let refused = read(&format!("node.id=1\nlog.dirs=a\nlisteners={}", many.join(","))).expect_err("too many");
+        assert!(refused.contains("names 17 listeners for clients, at most 16"), "{refused}");
     }
 }

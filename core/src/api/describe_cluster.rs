@@ -2,9 +2,7 @@
 //!
 //! Source: KIP-700, KIP-919 (endpoint types), KIP-1073 (fenced brokers); golden `cluster-*`.
 
-use super::metadata::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, any_live_broker};
-use crate::controller::ClusterState;
-use crate::ids::BrokerId;
+use super::metadata::{CLUSTER_OPERATIONS, Known, OPERATIONS_NOT_ASKED, any_live_broker};
 use crate::protocol::messages::describe_cluster::response::Brokers;
 use crate::protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 use crate::protocol::{ErrorCode, Text};
@@ -15,12 +13,7 @@ const CONTROLLERS: i8 = 2;
 
 /// Answers a request.
 #[must_use]
-pub fn respond(
-    cluster: &ClusterState,
-    cluster_id: &str,
-    broker: BrokerId,
-    request: &DescribeClusterRequest,
-) -> DescribeClusterResponse {
+pub fn respond(known: &Known<'_>, request: &DescribeClusterRequest) -> DescribeClusterResponse {
     match request.endpoint_type {
         BROKERS => {}
         CONTROLLERS => {
@@ -32,17 +25,21 @@ pub fn respond(
     let is_asked = request.include_cluster_authorized_operations;
     DescribeClusterResponse {
         endpoint_type: BROKERS,
-        cluster_id: cluster_id.into(),
-        controller_id: any_live_broker(cluster, broker),
-        brokers: cluster
+        cluster_id: known.cluster_id.into(),
+        controller_id: any_live_broker(known.cluster, known.broker),
+        brokers: known
+            .cluster
             .brokers()
             .filter(|b| !b.is_fenced || request.include_fenced_brokers)
-            .map(|b| Brokers {
-                broker_id: b.registration.id.0,
-                host: Text::from(&b.registration.host),
-                port: b.registration.port.into(),
-                rack: b.registration.rack.as_ref().map(Text::from),
-                is_fenced: b.is_fenced,
+            .filter_map(|b| {
+                let endpoint = b.registration.endpoint(known.listener)?;
+                Some(Brokers {
+                    broker_id: b.registration.id.0,
+                    host: Text::from(&endpoint.host),
+                    port: endpoint.port.into(),
+                    rack: b.registration.rack.as_ref().map(Text::from),
+                    is_fenced: b.is_fenced,
+                })
             })
             .collect(),
         cluster_authorized_operations: if is_asked { CLUSTER_OPERATIONS } else { OPERATIONS_NOT_ASKED },
@@ -66,6 +63,8 @@ mod tests {
     use super::*;
     use crate::controller::Command;
     use crate::controller::testing::{registration, state_of};
+    use crate::ids::BrokerId;
+    use crate::partition::LeaderTable;
 
     fn ask(request: &DescribeClusterRequest) -> DescribeClusterResponse {
         let cluster = state_of(&[
@@ -73,7 +72,16 @@ mod tests {
             Command::RegisterBroker(registration(2)),
             Command::FenceBroker { id: BrokerId(1), incarnation: 1 },
         ]);
-        respond(&cluster, "c", BrokerId(1), request)
+        let leaders = LeaderTable::default();
+        let known = Known {
+            listener: "PLAINTEXT",
+            cluster_id: "c",
+            broker: BrokerId(1),
+            cluster: &cluster,
+            leaders: &leaders,
+            auto_create: true,
+        };
+        respond(&known, request)
     }
 
     #[test]

@@ -155,7 +155,8 @@ fn with_facts(known: &Known<'_>) -> Values {
     fact("process.roles", "broker,controller".into());
     fact("controller.listener.names", "CONTROLLER".into());
     if let Some(broker) = known.cluster.broker(known.broker) {
-        fact("advertised.listeners", format!("PLAINTEXT://{}:{}", broker.registration.host, broker.registration.port));
+        let shown = broker.registration.endpoints.iter().map(|at| format!("{}://{}:{}", at.name, at.host, at.port));
+        fact("advertised.listeners", shown.collect::<Vec<_>>().join(","));
     }
     given
 }

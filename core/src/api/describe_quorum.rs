@@ -1,7 +1,7 @@
 //! DescribeQuorum: the controller group as its leader sees it. Only that leader knows how far the others are, so the question goes to it.
 //!
 //! The topic's name is Kafka's. Voters have no directory ids (all brokers vote, `core/decisions`), so theirs are zero, as in a Kafka
-//! cluster with a fixed quorum; there are no observers. A voter is reached at the broker's own listener.
+//! cluster with a fixed quorum; there are no observers. A voter is told with the broker's own listeners.
 //!
 //! Source: KIP-595, KIP-836, KIP-853; golden `quorum-*`, `cli/*/quorum-*`.
 
@@ -42,8 +42,12 @@ pub fn respond(cluster: &ClusterState, response: ControllerResponse) -> Describe
     };
     let nodes = quorum.voters.iter().filter_map(|voter| {
         let registration = &cluster.broker(voter.broker)?.registration;
-        let listener = Listeners { name: "PLAINTEXT".into(), host: Text::from(&registration.host), port: registration.port };
-        Some(Nodes { node_id: voter.broker.0, listeners: vec![listener] })
+        let listeners = registration.endpoints.iter().map(|endpoint| Listeners {
+            name: Text::from(&endpoint.name),
+            host: Text::from(&endpoint.host),
+            port: endpoint.port,
+        });
+        Some(Nodes { node_id: voter.broker.0, listeners: listeners.collect() })
     });
     DescribeQuorumResponse {
         error_code: 0,

@@ -66,7 +66,7 @@ fn partitions_from(known: &Known<'_>, topic: &TopicState, first: i32, room: usiz
     let skipped = usize::try_from(first).unwrap_or(0);
     let numbered = (0..).zip(&topic.partitions).skip(skipped).take(room);
     let described = numbered.map(|(number, partition)| {
-        let seen = describe_partition(known, number, partition);
+        let seen = describe_partition(known, number, partition, true);
         Partitions {
             error_code: seen.error_code,
             partition_index: number,
@@ -115,7 +115,14 @@ mod tests {
         };
         let cluster = state_of(&[Command::RegisterBroker(registration(1)), topic("m1", 1, &[1]), topic("m3", 3, &[2, 3, 4])]);
         let leaders = LeaderTable::default();
-        let known = Known { cluster_id: "c", broker: BrokerId(1), cluster: &cluster, leaders: &leaders, auto_create: true };
+        let known = Known {
+            listener: "PLAINTEXT",
+            cluster_id: "c",
+            broker: BrokerId(1),
+            cluster: &cluster,
+            leaders: &leaders,
+            auto_create: true,
+        };
         let request = DescribeTopicPartitionsRequest {
             topics: names.iter().map(|name| request::Topics { name: (*name).into() }).collect(),
             response_partition_limit: limit,

@@ -310,8 +310,7 @@ impl FetchJob {
         if !view.is_rack_aware || self.version < 11 || self.rack.is_empty() {
             return None;
         }
-        let is_near =
-            |broker: BrokerId| view.endpoint(broker).and_then(|endpoint| endpoint.rack).is_some_and(|rack| self.rack == rack);
+        let is_near = |broker: BrokerId| view.rack(broker).is_some_and(|rack| self.rack.as_str() == rack);
         if is_near(view.broker) {
             return None;
         }

@@ -23,9 +23,14 @@ pub(super) const CLUSTER_OPERATIONS: i32 = 8096;
 /// Not asked for.
 pub(super) const OPERATIONS_NOT_ASKED: i32 = i32::MIN;
 
+/// Version since which LISTENER_NOT_FOUND is told; before it is LEADER_NOT_AVAILABLE.
+const LISTENER_NOT_FOUND_SINCE: i16 = 6;
+
 /// What the answer is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
+    /// The listener by which the client came: it is told the addresses of this one.
+    pub listener: &'a str,
     /// 22 characters of base64url.
     pub cluster_id: &'a str,
     /// This broker.
@@ -57,11 +62,11 @@ pub fn respond(known: &Known<'_>, request: &MetadataRequest, version: i16) -> An
     let mut answer = Answer::default();
     let topics = &mut answer.response.topics;
     match asked_topics(request, version) {
-        AskedTopics::All => topics.extend(known.cluster.topics().map(|topic| found(known, topic, operations))),
+        AskedTopics::All => topics.extend(known.cluster.topics().map(|topic| found(known, topic, version, operations))),
         AskedTopics::Names(names) => {
             for name in names {
                 match known.cluster.topic(name) {
-                    Some(topic) => topics.push(found(known, topic, operations)),
+                    Some(topic) => topics.push(found(known, topic, version, operations)),
                     None => {
                         let is_legal = check_topic_name(name).is_ok();
                         let code = if is_legal { ErrorCode::UnknownTopicOrPartition } else { ErrorCode::InvalidTopicException };
@@ -74,12 +79,12 @@ pub fn respond(known: &Known<'_>, request: &MetadataRequest, version: i16) -> An
             }
         }
         AskedTopics::Ids(ids) => topics.extend(ids.into_iter().map(|id| match known.cluster.topic_by_id(id) {
-            Some(topic) => found(known, topic, operations),
+            Some(topic) => found(known, topic, version, operations),
             None => missing(ErrorCode::UnknownTopicId, None, id, OPERATIONS_NOT_ASKED),
         })),
     }
     let response = &mut answer.response;
-    response.brokers = known.cluster.live_brokers().map(describe_broker).collect();
+    response.brokers = known.cluster.live_brokers().filter_map(|broker| describe_broker(broker, known.listener)).collect();
     response.cluster_id = Some(known.cluster_id.into());
     response.controller_id = any_live_broker(known.cluster, known.broker);
     let is_cluster_asked = request.include_cluster_authorized_operations;
@@ -166,7 +171,7 @@ fn missing(code: ErrorCode, name: Option<Text>, id: TopicId, operations: i32) ->
     }
 }
 
-fn found(known: &Known<'_>, topic: &TopicState, operations: i32) -> Topics {
+fn found(known: &Known<'_>, topic: &TopicState, version: i16, operations: i32) -> Topics {
     Topics {
         error_code: 0,
         name: Some(Text::from(&topic.name)),
@@ -174,18 +179,30 @@ fn found(known: &Known<'_>, topic: &TopicState, operations: i32) -> Topics {
         is_internal: is_internal_topic(&topic.name),
         partitions: (0..)
             .zip(&topic.partitions)
-            .map(|(number, partition)| describe_partition(known, number, partition))
+            .map(|(number, partition)| describe_partition(known, number, partition, version >= LISTENER_NOT_FOUND_SINCE))
             .collect(),
         topic_authorized_operations: operations,
     }
 }
 
-pub(super) fn describe_partition(known: &Known<'_>, number: i32, partition: &PartitionState) -> Partitions {
+/// `tells_listeners`: whether the client knows the error of a leader that has no listener of the name by which the client came.
+pub(super) fn describe_partition(
+    known: &Known<'_>,
+    number: i32,
+    partition: &PartitionState,
+    tells_listeners: bool,
+) -> Partitions {
     let is_live = |id: BrokerId| known.cluster.broker(id).is_some_and(|b| !b.is_fenced);
     let leadership = known.leaders.get(partition.group);
     // A leader that is not listed among the brokers is of no use to a client.
     let leader = leadership.and_then(|l| l.leader).filter(|id| is_live(*id));
-    let code = if leader.is_some() { ErrorCode::None } else { ErrorCode::LeaderNotAvailable };
+    let has_listener = |id: BrokerId| known.cluster.broker(id).is_some_and(|b| b.registration.endpoint(known.listener).is_some());
+    let reached = leader.filter(|id| has_listener(*id));
+    let code = match (leader, reached) {
+        (_, Some(_)) => ErrorCode::None,
+        (Some(_), None) if tells_listeners => ErrorCode::ListenerNotFound,
+        (_, None) => ErrorCode::LeaderNotAvailable,
+    };
     let told = leadership.map_or(&[][..], |l| &l.in_sync);
     // A fenced broker is out of sync at once, as in Kafka; the leader drops it only after replica.lag.time.max.ms. Without a leader
     // the last word stands: it tells who may lead again.
@@ -197,7 +214,7 @@ pub(super) fn describe_partition(known: &Known<'_>, number: i32, partition: &Par
     Partitions {
         error_code: code.code(),
         partition_index: number,
-        leader_id: leader.map_or(-1, |id| id.0),
+        leader_id: reached.map_or(-1, |id| id.0),
         leader_epoch: leadership.map_or(-1, |l| l.epoch().0),
         replica_nodes: partition.replicas.iter().map(|id| id.0).collect(),
         isr_nodes: in_sync,
@@ -205,14 +222,16 @@ pub(super) fn describe_partition(known: &Known<'_>, number: i32, partition: &Par
     }
 }
 
-fn describe_broker(broker: &BrokerState) -> Brokers {
+/// A broker without a listener of that name is not shown, as in Kafka: the client could not reach it.
+fn describe_broker(broker: &BrokerState, listener: &str) -> Option<Brokers> {
     let registration = &broker.registration;
-    Brokers {
+    let endpoint = registration.endpoint(listener)?;
+    Some(Brokers {
         node_id: registration.id.0,
-        host: Text::from(&registration.host),
-        port: registration.port.into(),
+        host: Text::from(&endpoint.host),
+        port: endpoint.port.into(),
         rack: registration.rack.as_ref().map(Text::from),
-    }
+    })
 }
 
 fn default_topic(name: &str) -> NewTopic {

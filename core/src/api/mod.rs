@@ -33,7 +33,7 @@ mod view;
 pub use served::{Api, SERVED, Served, served};
 pub use view::{Endpoint, TopicKey, View, check_epoch};
 
-use crate::ids::{ConnectionId, RequestNumber};
+use crate::ids::{ConnectionId, ListenerId, RequestNumber};
 use crate::limits::{
     ANSWER_BYTES_EXPECTED, DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX, FETCH_BYTES_MAX, PINNED_BATCH_BYTES_MIN,
     PINNED_FRAME_BYTES_MAX,
@@ -60,6 +60,8 @@ use core::ops::Range;
 pub struct ClientRequest {
     /// Who asks which API at which version.
     pub header: RequestHeader,
+    /// By which listener it came: the first one, unless the shell says otherwise.
+    pub listener: ListenerId,
     /// What is asked.
     pub ask: Ask,
 }
@@ -195,7 +197,7 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
     let served = served(header.api_key).ok_or(Refusal::UnknownApi)?;
     if !served.answers(version) {
         return if served.api == Api::ApiVersions {
-            Ok(ClientRequest { header, ask: Ask::ApiVersions(ApiVersionsRequest::default()) })
+            Ok(ClientRequest { header, listener: ListenerId::default(), ask: Ask::ApiVersions(ApiVersionsRequest::default()) })
         } else {
             Err(Refusal::UnsupportedVersion)
         };
@@ -233,7 +235,7 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         }
         Api::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
     };
-    Ok(ClientRequest { header, ask })
+    Ok(ClientRequest { header, listener: ListenerId::default(), ask })
 }
 
 /// Takes the record batches out of a produce frame, each as the only owner of its bytes, and checks them. All together may take
@@ -300,6 +302,8 @@ pub struct ReplyTo {
     pub version: i16,
     /// The client's name for the request.
     pub correlation_id: i32,
+    /// By which listener it came.
+    pub listener: ListenerId,
 }
 
 impl ReplyTo {
@@ -377,6 +381,7 @@ mod tests {
     #[test]
     fn what_an_answer_may_take_is_known_before_it_is_made() {
         let fetch = |max_bytes| ClientRequest {
+            listener: ListenerId::default(),
             header: RequestHeader {
                 api_key: crate::protocol::ApiKey::Fetch,
                 api_version: 12,

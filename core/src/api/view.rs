@@ -18,6 +18,8 @@ pub struct View<'a> {
     pub now: Now,
     /// This broker.
     pub broker: BrokerId,
+    /// The listener by which the client came.
+    pub listener: &'a str,
     /// The active deliberate bug.
     pub mutant: Mutant,
     /// Whether consumers are sent to a replica in their own rack (KIP-392, `replica.selector.class`).
@@ -115,11 +117,18 @@ impl<'a> View<'a> {
         Some((leadership.leader?, leadership.epoch()))
     }
 
-    /// Where a broker is reached.
+    /// Where the client reaches a broker; `None` also if that has no listener of the name by which the client came.
     #[must_use]
     pub fn endpoint(&self, broker: BrokerId) -> Option<Endpoint> {
-        let found = &self.cluster.broker(broker)?.registration;
-        Some(Endpoint { broker, host: found.host.clone(), port: found.port, rack: found.rack.clone() })
+        let registration = &self.cluster.broker(broker)?.registration;
+        let found = registration.endpoint(self.listener)?;
+        Some(Endpoint { broker, host: found.host.clone(), port: found.port, rack: registration.rack.clone() })
+    }
+
+    /// The rack of a broker.
+    #[must_use]
+    pub fn rack(&self, broker: BrokerId) -> Option<&'a str> {
+        self.cluster.broker(broker)?.registration.rack.as_deref()
     }
 }
 

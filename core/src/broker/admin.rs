@@ -92,8 +92,9 @@ impl Broker {
         }
     }
 
-    fn known(&self) -> metadata::Known<'_> {
+    fn known(&self, reply: ReplyTo) -> metadata::Known<'_> {
         metadata::Known {
+            listener: self.local.listener(reply.listener),
             cluster_id: &self.config.cluster_id,
             broker: self.config.broker,
             cluster: self.local.controller.state(),
@@ -110,11 +111,11 @@ impl Broker {
     pub(crate) fn describe_topic_partitions(&self, reply: ReplyTo, request: &DescribeTopicPartitionsRequest, out: &mut Outputs) {
         let partitions_max = self.settings.number("max.request.partition.size.limit");
         let partitions_max = partitions_max.and_then(|max| usize::try_from(max).ok()).unwrap_or(1);
-        reply.answer(&describe_topic_partitions::respond(&self.known(), request, partitions_max), out);
+        reply.answer(&describe_topic_partitions::respond(&self.known(reply), request, partitions_max), out);
     }
 
     pub(super) fn answer_metadata(&mut self, now: Now, reply: ReplyTo, request: &MetadataRequest, out: &mut Outputs) {
-        let known = self.known();
+        let known = self.known(reply);
         let metadata::Answer { response, create } = metadata::respond(&known, request, reply.version);
         reply.answer(&response, out);
         if !create.is_empty() {
@@ -140,8 +141,7 @@ impl Broker {
     }
 
     pub(crate) fn describe_cluster(&mut self, _now: Now, reply: ReplyTo, request: DescribeClusterRequest, out: &mut Outputs) {
-        let cluster = self.local.controller.state();
-        let answer = describe_cluster::respond(cluster, &self.config.cluster_id, self.config.broker, &request);
+        let answer = describe_cluster::respond(&self.known(reply), &request);
         reply.answer(&answer, out);
     }
 }

@@ -1,5 +1,6 @@
 //! What a broker is told at start, and what it tells to those who watch it.
 
+use crate::controller::ListenerEndpoint;
 use crate::ids::BrokerId;
 use crate::mutant::Mutant;
 use crate::raft::{GroupView, RaftSettings};
@@ -14,10 +15,9 @@ pub struct BrokerConfig {
     pub broker: BrokerId,
     /// Voters of the controller group, ascending; in this version all brokers of the cluster.
     pub voters: Vec<BrokerId>,
-    /// What clients are told to connect to.
-    pub advertised_host: String,
-    /// And its port.
-    pub advertised_port: u16,
+    /// Listeners for clients, with what clients who came by them are told to connect to; at least one, no name twice. Their places are the
+    /// [`ListenerId`](crate::ids::ListenerId)s of requests.
+    pub listeners: Vec<ListenerEndpoint>,
     /// Rack, if any.
     pub rack: Option<String>,
     /// Seed of all randomness of this life.

@@ -4,7 +4,7 @@
 
 use crate::api::View;
 use crate::controller::Controller;
-use crate::ids::{BrokerId, GroupId};
+use crate::ids::{BrokerId, GroupId, ListenerId};
 use crate::mutant::Mutant;
 use crate::partition::{LeaderTable, Partition, Producers};
 use crate::raft::Replicas;
@@ -25,12 +25,28 @@ pub(crate) struct Local {
     /// found at start comes before.
     pub(crate) producers: BTreeMap<GroupId, Producers>,
     pub(crate) leaders: LeaderTable,
+    /// Names of the listeners for clients.
+    pub(crate) listeners: Vec<String>,
 }
 
 impl Local {
-    /// For handlers.
+    /// The name of a listener that clients come by.
+    ///
+    /// # Panics
+    /// The shell invented a listener.
+    pub(crate) fn listener(&self, id: ListenerId) -> &str {
+        self.listeners.get(usize::from(id.0)).expect("clients come by a listener that the broker was told of")
+    }
+
+    /// For handlers that send no client anywhere.
     pub(crate) fn view(&self, now: Now) -> View<'_> {
+        self.view_by(now, ListenerId::default())
+    }
+
+    /// For handlers that answer a client who came by this listener.
+    pub(crate) fn view_by(&self, now: Now, listener: ListenerId) -> View<'_> {
         View {
+            listener: self.listener(listener),
             now,
             broker: self.broker,
             mutant: self.mutant,

@@ -76,8 +76,7 @@ impl Recovery {
         let retention_at = first_look(&self.settings, now);
         let controller = ControllerConfig {
             broker: self.config.broker,
-            host: self.config.advertised_host.clone(),
-            port: self.config.advertised_port,
+            endpoints: self.config.listeners.clone(),
             rack: self.config.rack.clone(),
             seed: self.config.seed,
             settings: self.settings.clone(),
@@ -92,6 +91,7 @@ impl Recovery {
                 partitions: BTreeMap::new(),
                 producers: BTreeMap::new(),
                 leaders: LeaderTable::default(),
+                listeners: self.config.listeners.iter().map(|listener| listener.name.clone()).collect(),
             },
             sessions: FetchSessions::new(
                 self.settings.number(SESSION_SLOTS).and_then(|slots| usize::try_from(slots).ok()).unwrap_or(0),

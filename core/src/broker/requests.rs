@@ -34,8 +34,9 @@ impl Broker {
         request: ClientRequest,
         out: &mut Outputs,
     ) {
-        let ClientRequest { header, ask } = request;
-        let reply = ReplyTo { connection, number, version: header.api_version, correlation_id: header.correlation_id };
+        let ClientRequest { header, listener, ask } = request;
+        let (version, correlation_id) = (header.api_version, header.correlation_id);
+        let reply = ReplyTo { connection, number, version, correlation_id, listener };
         match ask {
             Ask::Produce { request, batches } => self.produce(now, reply, request, batches, out),
             Ask::Fetch(request) => self.fetch(now, reply, request, out),
@@ -114,7 +115,7 @@ impl Broker {
                 });
             }
             Acks::None => reply.skip(out),
-            Acks::Leader | Acks::All => reply.answer(&job.respond(&self.local.view(now)), out),
+            Acks::Leader | Acks::All => reply.answer(&job.respond(&self.local.view_by(now, reply.listener)), out),
         }
     }
 
@@ -300,7 +301,7 @@ impl Broker {
         for (group, bytes_out) in job.traffic() {
             self.count(group, Traffic { bytes_out, fetch_requests: 1, ..Traffic::default() });
         }
-        let (whole, session) = job.respond(&self.local.view(now));
+        let (whole, session) = job.respond(&self.local.view_by(now, reply.listener));
         reply.answer(&self.sessions.end(now.monotonic, session, whole), out);
     }
 

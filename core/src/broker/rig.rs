@@ -4,7 +4,7 @@
 
 use super::{Broker, BrokerConfig, Recovery, RecoveryStep};
 use crate::api;
-use crate::controller::{ControllerRequest, NewTopic};
+use crate::controller::{ControllerRequest, ListenerEndpoint, NewTopic};
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, ConnectionId, GroupId, Index, RequestNumber, TopicId};
 use crate::input::Input;
@@ -314,8 +314,7 @@ fn config(settings: &[(&str, &str)]) -> BrokerConfig {
         cluster_id: "rigrigrigrigrigrigrigr".to_owned(),
         broker: BrokerId(1),
         voters: vec![BrokerId(1)],
-        advertised_host: "localhost".to_owned(),
-        advertised_port: 9092,
+        listeners: ListenerEndpoint::alone("localhost", 9092),
         rack: None,
         seed: 7,
         raft: RaftSettings::default(),

@@ -10,7 +10,8 @@
 //! | version | kind | proposer term  | proposal       | body
 //! | u8 = 1  | u8   | u64            | u64            | by kind
 //! +---------+------+----------------+----------------+----------
-//! kind 1 RegisterBroker   broker i32, incarnation u64, host text, port u16, rack option text, directory u128
+//! kind 1 RegisterBroker   broker i32, incarnation u64, host text, port u16, rack option text, directory u128: of the listener PLAINTEXT; read,
+//!                         not written any more
 //! kind 2 FenceBroker      broker i32, incarnation u64
 //! kind 3 CreateTopic      name text, id u128, configs list (name text, value text),
 //!                         partitions list (group u64, replicas list i32), incarnation u64, number u64
@@ -19,6 +20,7 @@
 //! kind 6 SetTopicConfigs  id u128, configs list (name text, value text)
 //! kind 7 SetConfigs       resource (see ConfigResource), configs list (name text, value text)
 //! kind 8 AddPartitions    id u128, partitions list (group u64, replicas list i32), incarnation u64, number u64
+//! kind 9 RegisterBroker   broker i32, incarnation u64, endpoints list (listener text, host text, port u16), rack option text, directory u128
 //! ```
 //! Term and proposal number let the proposer recognise its own command when it is committed. Bytes of another version or kind do not
 //! decode and are ignored by everyone; a later version that adds kinds must not propose them before every broker knows them.
@@ -103,14 +105,34 @@ pub struct Registration {
     pub id: BrokerId,
     /// Drawn at the start of each life.
     pub incarnation: u64,
-    /// What clients connect to.
-    pub host: String,
-    /// And its port.
-    pub port: u16,
+    /// Where clients reach it, by listener; not empty.
+    pub endpoints: Vec<ListenerEndpoint>,
     /// Rack, if any.
     pub rack: Option<String>,
     /// Id of its data folder; 0 as long as folders have none.
     pub directory: u128,
+}
+
+/// Where one listener of a broker is reached: its name is the same on all brokers, and clients are told the addresses of the name they came by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerEndpoint {
+    /// Name, in capitals.
+    pub name: String,
+    /// What clients connect to.
+    pub host: String,
+    /// And its port.
+    pub port: u16,
+}
+
+impl ListenerEndpoint {
+    /// Kafka's name for a listener unless it has another.
+    pub const PLAINTEXT: &'static str = "PLAINTEXT";
+
+    /// The endpoints of a broker with one listener of Kafka's name.
+    #[must_use]
+    pub fn alone(host: impl Into<String>, port: u16) -> Vec<ListenerEndpoint> {
+        vec![ListenerEndpoint { name: Self::PLAINTEXT.to_string(), host: host.into(), port }]
+    }
 }
 
 /// A partition's raft group and its replicas, the preferred leader first.
@@ -147,7 +169,7 @@ impl Command {
         let mut out = ByteWriter::default();
         out.u8(VERSION);
         out.u8(match self {
-            Command::RegisterBroker(_) => 1,
+            Command::RegisterBroker(_) => 9,
             Command::FenceBroker { .. } => 2,
             Command::CreateTopic { .. } => 3,
             Command::DeleteTopic { .. } => 4,
@@ -208,7 +230,7 @@ impl Command {
         let kind = input.u8()?;
         let proposal = ProposalId { term: Term(input.u64()?), number: input.u64()? };
         let command = match kind {
-            1 => Command::RegisterBroker(Registration::read(input)?),
+            1 => Command::RegisterBroker(Registration::read_unnamed(input)?),
             2 => Command::FenceBroker { id: BrokerId(input.i32()?), incarnation: input.u64()? },
             3 => Command::CreateTopic {
                 name: input.text()?,
@@ -226,6 +248,7 @@ impl Command {
                 partitions: read_partitions(input)?,
                 origin: RequestId::read(input)?,
             },
+            9 => Command::RegisterBroker(Registration::read(input)?),
             _ => return None,
         };
         input.end()?;
@@ -259,20 +282,42 @@ fn read_partitions(input: &mut ByteReader<'_>) -> Option<Vec<NewPartition>> {
 }
 
 impl Registration {
+    /// Where clients of this listener reach it.
+    #[must_use]
+    pub fn endpoint(&self, listener: &str) -> Option<&ListenerEndpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.name == listener)
+    }
+
     pub(super) fn write(&self, out: &mut ByteWriter) {
         out.i32(self.id.0);
         out.u64(self.incarnation);
-        out.text(&self.host);
-        out.u16(self.port);
+        out.list(&self.endpoints, |out, endpoint| {
+            out.text(&endpoint.name);
+            out.text(&endpoint.host);
+            out.u16(endpoint.port);
+        });
         out.option(self.rack.as_deref(), ByteWriter::text);
         out.u128(self.directory);
     }
+
     pub(super) fn read(input: &mut ByteReader<'_>) -> Option<Registration> {
+        let endpoint =
+            |input: &mut ByteReader<'_>| Some(ListenerEndpoint { name: input.text()?, host: input.text()?, port: input.u16()? });
         Some(Registration {
             id: BrokerId(input.i32()?),
             incarnation: input.u64()?,
-            host: input.text()?,
-            port: input.u16()?,
+            endpoints: input.list(6, endpoint)?,
+            rack: input.option(ByteReader::text)?,
+            directory: input.u128()?,
+        })
+    }
+
+    /// As logs have it that were written before a broker had several listeners: one address without a name.
+    fn read_unnamed(input: &mut ByteReader<'_>) -> Option<Registration> {
+        Some(Registration {
+            id: BrokerId(input.i32()?),
+            incarnation: input.u64()?,
+            endpoints: ListenerEndpoint::alone(input.text()?, input.u16()?),
             rack: input.option(ByteReader::text)?,
             directory: input.u128()?,
         })
@@ -300,11 +345,13 @@ pub(super) mod tests {
 
     /// Any command, legal or not; names, ids, groups and brokers are drawn from few, so that they meet.
     pub(crate) fn any_command() -> impl Strategy<Value = Command> {
-        let registration = (0..4i32, 0..3u64, "[a-z]{0,3}", any::<u16>(), prop::option::of("r[12]")).prop_map(
-            |(id, incarnation, host, port, rack)| {
-                Command::RegisterBroker(Registration { id: BrokerId(id), incarnation, host, port, rack, directory: 0 })
-            },
-        );
+        let endpoint =
+            ("[A-Z]{1,2}", "[a-z]{0,3}", any::<u16>()).prop_map(|(name, host, port)| ListenerEndpoint { name, host, port });
+        let endpoints = prop::collection::vec(endpoint, 0..3);
+        let registration =
+            (0..4i32, 0..3u64, endpoints, prop::option::of("r[12]")).prop_map(|(id, incarnation, endpoints, rack)| {
+                Command::RegisterBroker(Registration { id: BrokerId(id), incarnation, endpoints, rack, directory: 0 })
+            });
         let fence = (0..4i32, 0..3u64).prop_map(|(id, incarnation)| Command::FenceBroker { id: BrokerId(id), incarnation });
         let partitions = || {
             let partition = (1..6u64, replicas()).prop_map(|(group, replicas)| NewPartition { group: GroupId(group), replicas });
@@ -342,6 +389,30 @@ pub(super) mod tests {
             length,
         });
         prop_oneof![registration, fence, create, delete, block, set_topic, set, grow]
+    }
+
+    #[test]
+    fn a_registration_of_before_listeners_had_names_is_plaintext() {
+        let registration = Registration {
+            id: BrokerId(1),
+            incarnation: 2,
+            endpoints: ListenerEndpoint::alone("h", 3),
+            rack: Some("r".into()),
+            directory: 4,
+        };
+        let mut old = ByteWriter::default();
+        old.u8(VERSION);
+        old.u8(1);
+        old.u64(2);
+        old.u64(7);
+        old.i32(1);
+        old.u64(2);
+        old.text("h");
+        old.u16(3);
+        old.option(Some("r"), ByteWriter::text);
+        old.u128(4);
+        let proposal = ProposalId { term: Term(2), number: 7 };
+        assert_eq!(Command::decode(&old.0), Some((proposal, Command::RegisterBroker(registration))));
     }
 
     proptest! {

@@ -10,7 +10,7 @@
 //!
 //! Source: Kafka's `BrokerLifecycleManager`, `ForwardingManager`, `RPCProducerIdManager` for the roles.
 
-use super::command::{Command, Registration, RequestId};
+use super::command::{Command, ListenerEndpoint, Registration, RequestId};
 use super::config_resource::ConfigResource;
 use super::lead::{Lead, LeadOutput};
 use super::message::{Answer, Message, Question};
@@ -45,10 +45,8 @@ const INCARNATION: u64 = 0x696e_6361_726e_6174;
 pub struct ControllerConfig {
     /// This broker.
     pub broker: BrokerId,
-    /// What clients are told to connect to.
-    pub host: String,
-    /// And its port.
-    pub port: u16,
+    /// What clients are told to connect to, by listener.
+    pub endpoints: Vec<ListenerEndpoint>,
     /// Rack, if any.
     pub rack: Option<String>,
     /// Seed of all randomness of this life.
@@ -119,8 +117,7 @@ impl Controller {
             registration: Registration {
                 id: config.broker,
                 incarnation: keyed(config.seed, &life),
-                host: config.host,
-                port: config.port,
+                endpoints: config.endpoints,
                 rack: config.rack,
                 directory: 0,
             },

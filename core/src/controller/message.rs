@@ -297,6 +297,7 @@ fn read_refusal(input: &mut ByteReader<'_>) -> Option<Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::ListenerEndpoint;
     use super::super::config_resource::ConfigResource;
     use super::super::request::ConfigTarget;
     use super::*;
@@ -370,8 +371,7 @@ mod tests {
             Message::Heartbeat(Registration {
                 id: BrokerId(1),
                 incarnation: 2,
-                host: "h".into(),
-                port: 3,
+                endpoints: ListenerEndpoint::alone("h", 3),
                 rack: Some("r".into()),
                 directory: 4,
             }),

@@ -27,7 +27,7 @@ mod state;
 pub(crate) mod testing;
 mod topic_name;
 
-pub use command::{Command, NewPartition, ProposalId, Registration, RequestId};
+pub use command::{Command, ListenerEndpoint, NewPartition, ProposalId, Registration, RequestId};
 pub use config_resource::ConfigResource;
 pub use controller::{Controller, ControllerConfig, ControllerRevision};
 pub use output::{ClusterChange, ControllerOutput};

@@ -216,6 +216,7 @@ fn command_for(
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::ListenerEndpoint;
     use super::super::command::Registration;
     use super::*;
 
@@ -226,8 +227,7 @@ mod tests {
             state.apply(&Command::RegisterBroker(Registration {
                 id,
                 incarnation: 1,
-                host: "h".into(),
-                port: 1,
+                endpoints: ListenerEndpoint::alone("h", 1),
                 rack: None,
                 directory: 0,
             }));

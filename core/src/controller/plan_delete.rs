@@ -82,6 +82,7 @@ fn find(state: &ClusterState, all: &Mentions<Key<'_>>, topic: &TopicRef, times: 
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::ListenerEndpoint;
     use super::super::command::{NewPartition, Registration};
     use super::*;
     use crate::ids::{BrokerId, GroupId};
@@ -92,8 +93,7 @@ mod tests {
         state.apply(&Command::RegisterBroker(Registration {
             id,
             incarnation: 1,
-            host: "h".into(),
-            port: 1,
+            endpoints: ListenerEndpoint::alone("h", 1),
             rack: None,
             directory: 0,
         }));

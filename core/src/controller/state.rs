@@ -368,13 +368,14 @@ impl ClusterState {
 
 #[cfg(test)]
 mod tests {
+    use super::super::command::ListenerEndpoint;
     use super::super::command::tests::any_command;
     use super::super::command::{NewPartition, ProposalId};
     use super::*;
     use proptest::prelude::*;
 
     fn registration(id: i32, incarnation: u64) -> Registration {
-        Registration { id: BrokerId(id), incarnation, host: "h".into(), port: 9, rack: None, directory: 0 }
+        Registration { id: BrokerId(id), incarnation, endpoints: ListenerEndpoint::alone("h", 9), rack: None, directory: 0 }
     }
 
     fn topic(name: &str, id: u128, groups: &[u64]) -> Command {

@@ -6,6 +6,7 @@ use crate::dice::{Stream, draw};
 use crate::disk::{CrashKind, SimDisk};
 use crate::panics::catch;
 use crate::report::FailureKind;
+use ottla_core::controller::ListenerEndpoint;
 use ottla_core::disk::FileName;
 use ottla_core::ids::ConnectionId;
 use ottla_core::input::Input;
@@ -107,8 +108,7 @@ impl Cluster {
             cluster_id: "c2ltdWxhdGVkLWNsdXN0ZXI".to_string(),
             broker: broker_id(node),
             voters: (0..self.shape.brokers).map(broker_id).collect(),
-            advertised_host: format!("broker-{node}"),
-            advertised_port: 9092,
+            listeners: ListenerEndpoint::alone(format!("broker-{node}"), 9092),
             rack: self.shape.racks.get(node).cloned(),
             seed: draw(self.seed, Stream::Broker, &[n64(node), life]).next(),
             raft: self.shape.raft,

@@ -6,6 +6,7 @@ use super::world::{HALTED_US, SharedWorld};
 use crate::dice::{Stream, draw};
 use crate::report::FailureKind;
 use madsim::net::TcpListener;
+use ottla_core::controller::ListenerEndpoint;
 use ottla_core::disk::FileName;
 use ottla_core::ids::BrokerId;
 use ottla_core::output::Outputs;
@@ -43,8 +44,7 @@ pub(super) async fn broker(world: SharedWorld, node: usize) {
             cluster_id: CLUSTER_ID.to_string(),
             broker: crate::cluster::broker_id(node),
             voters: (0..brokers).map(crate::cluster::broker_id).collect(),
-            advertised_host: format!("10.0.0.{}", node + 1),
-            advertised_port: 9092,
+            listeners: ListenerEndpoint::alone(format!("10.0.0.{}", node + 1), 9092),
             rack: inner.shape.racks.get(node).cloned(),
             seed: draw(inner.seed, Stream::Broker, &[u64::try_from(node).expect("few"), life]).next(),
             raft: inner.shape.raft,
@@ -100,7 +100,7 @@ pub(super) async fn broker(world: SharedWorld, node: usize) {
     };
     let log = slog::Logger::root(slog::Discard, slog::o!());
     let limits = ClientLimits { connections_max: 100, ..ClientLimits::default() };
-    let settings = NodeSettings { clients, peers: Some(peers), book, limits, log };
+    let settings = NodeSettings { clients: vec![clients], peers: Some(peers), book, limits, log };
     world.lock().machines[node].inbox = Some(sender.clone());
     let node_loop = Node::start(host, (broker, outputs), disk, (sender, receiver), settings);
     let ended = node_loop.run().await;

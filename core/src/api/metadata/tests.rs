@@ -3,11 +3,12 @@
 use super::*;
 use crate::controller::Command;
 use crate::controller::testing::{registration, state_of};
-use crate::controller::{NewPartition, RequestId};
+use crate::controller::{ListenerEndpoint, NewPartition, RequestId};
 use crate::ids::{GroupId, Term};
 use crate::partition::{Leadership, Tell};
 
 struct World {
+    listener: &'static str,
     cluster: ClusterState,
     leaders: LeaderTable,
     auto_create: bool,
@@ -32,12 +33,13 @@ fn world() -> World {
     lead(1, 2, Some(1), &[1, 2, 3]);
     lead(2, 5, Some(3), &[3]);
     lead(3, 4, None, &[]);
-    World { cluster, leaders, auto_create: true }
+    World { listener: "PLAINTEXT", cluster, leaders, auto_create: true }
 }
 
 impl World {
     fn ask(&self, request: &MetadataRequest, version: i16) -> Answer {
         let known = Known {
+            listener: self.listener,
             cluster_id: "c",
             broker: BrokerId(2),
             cluster: &self.cluster,
@@ -147,4 +149,36 @@ fn metadata_ops() {
     ask.include_cluster_authorized_operations = true;
     let response = world().ask(&ask, 8).response;
     assert_eq!((response.topics[0].topic_authorized_operations, response.cluster_authorized_operations), (3576, 8096));
+}
+
+#[test]
+fn clients_are_told_the_addresses_of_the_listener_by_which_they_came() {
+    let mut world = world();
+    let inside = ListenerEndpoint { name: "INSIDE".into(), host: "near1".into(), port: 19092 };
+    let mut first = registration(1);
+    first.endpoints.push(inside);
+    world.cluster = state_of(&[
+        Command::RegisterBroker(first),
+        Command::RegisterBroker(registration(2)),
+        Command::RegisterBroker(registration(3)),
+        Command::CreateTopic {
+            name: "m1".into(),
+            id: TopicId(7),
+            configs: vec![],
+            partitions: (1..=3).map(|group| NewPartition { group: GroupId(group), replicas: vec![BrokerId(1)] }).collect(),
+            origin: RequestId::default(),
+        },
+    ]);
+    let shown = |world: &World, version| {
+        let answer = world.ask(&MetadataRequest { topics: None, ..MetadataRequest::default() }, version).response;
+        let brokers: Vec<String> = answer.brokers.iter().map(|b| format!("{}={}:{}", b.node_id, b.host, b.port)).collect();
+        let partitions: Vec<(i32, i16)> = answer.topics[0].partitions.iter().map(|p| (p.leader_id, p.error_code)).collect();
+        (brokers.join(" "), partitions)
+    };
+    let outside = shown(&world, 12);
+    assert_eq!(outside, ("1=h1:9092 2=h2:9092 3=h3:9092".to_string(), vec![(1, 0), (3, 0), (-1, 5)]));
+    // Brokers without a listener of that name are not shown, and who leads there can't be reached.
+    world.listener = "INSIDE";
+    assert_eq!(shown(&world, 12), ("1=near1:19092".to_string(), vec![(1, 0), (-1, 72), (-1, 5)]));
+    assert_eq!(shown(&world, 5).1, vec![(1, 0), (-1, 5), (-1, 5)]);
 }
