@@ -18,6 +18,8 @@ pub(crate) mod balance;
 mod config;
 mod events;
 pub(crate) mod held;
+#[cfg(test)]
+mod kafka_segments_tests;
 pub(crate) mod local;
 mod metrics;
 #[cfg(test)]

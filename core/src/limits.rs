@@ -25,6 +25,9 @@ pub const ANSWER_BYTES_EXPECTED: usize = 1024 * 1024;
 /// Settings that one DescribeConfigs answer tells, about 500 bytes each in memory: those of 12,000 topics. A resource may be named again
 /// and again, so the request does not bound the answer. More: INVALID_REQUEST for the resources that are left.
 pub const DESCRIBED_SETTINGS_MAX: usize = 400_000;
+/// Producers that one DescribeProducers answer tells, about 50 bytes each in memory. A partition may be named again and again. More:
+/// INVALID_REQUEST for the partitions that do not fit.
+pub const DESCRIBED_PRODUCERS_MAX: usize = 200_000;
 /// Partitions in all fetch sessions of a broker together. More: no further session is opened, and one that grows beyond it is closed; the
 /// consumer sends full requests.
 pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;

@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of connections: that an unknown version is answered in version 0 is [`answer_version`], for whoever writes the frame.
 //!
-//! Features: `metadata.version` only, because tools want one. `transaction.version`, `group.version` and the rest name protocols that
-//! this broker does not speak; a client that finds them missing falls back to the older one.
+//! Features: [`FEATURES`] names `metadata.version` only, because tools want one. `transaction.version`, `group.version` and the rest name
+//! protocols that this broker does not speak; a client that finds them missing falls back to the older one.
 //!
 //! Source: KIP-35, KIP-511 (software names, unknown versions), KIP-584 (features); golden `api-versions-*`.
 
@@ -12,8 +12,19 @@ use crate::protocol::messages::api_versions::response::{ApiKeys, FinalizedFeatur
 use crate::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use crate::protocol::{ApiKey, ErrorCode};
 
-/// Lowest and highest level of `metadata.version` that Kafka 4.3 supports.
-const METADATA_VERSION: (i16, i16) = (7, 30);
+/// A feature of KIP-584. Its finalized level is the highest.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Feature {
+    /// Its name.
+    pub name: &'static str,
+    /// The lowest level that is supported.
+    pub min: i16,
+    /// The highest.
+    pub max: i16,
+}
+
+/// The features of this broker, with the levels of Kafka 4.3.
+pub const FEATURES: [Feature; 1] = [Feature { name: "metadata.version", min: 7, max: 30 }];
 
 /// The version an answer is written in: a client of the future is answered in the oldest (KIP-511).
 #[must_use]
@@ -32,17 +43,11 @@ pub fn respond(request: &ApiVersionsRequest, version: i16) -> ApiVersionsRespons
     if version >= 3 && !(is_software_name(&request.client_software_name) && is_software_name(&request.client_software_version)) {
         return failed(ErrorCode::InvalidRequest, Vec::new());
     }
-    let name = "metadata.version";
-    let (min_version, max_version) = METADATA_VERSION;
     ApiVersionsResponse {
         api_keys: SERVED.iter().map(|s| entry(s.key, s.advertised)).collect(),
-        supported_features: vec![SupportedFeatures { name: name.into(), min_version, max_version }],
+        supported_features: FEATURES.iter().map(supported).collect(),
         finalized_features_epoch: 0,
-        finalized_features: vec![FinalizedFeatures {
-            name: name.into(),
-            max_version_level: max_version,
-            min_version_level: max_version,
-        }],
+        finalized_features: FEATURES.iter().map(finalized).collect(),
         ..ApiVersionsResponse::default()
     }
 }
@@ -53,6 +58,14 @@ fn is_served(version: i16) -> bool {
 
 fn entry(key: ApiKey, (min_version, max_version): (i16, i16)) -> ApiKeys {
     ApiKeys { api_key: key.code(), min_version, max_version }
+}
+
+fn supported(feature: &Feature) -> SupportedFeatures {
+    SupportedFeatures { name: feature.name.into(), min_version: feature.min, max_version: feature.max }
+}
+
+fn finalized(feature: &Feature) -> FinalizedFeatures {
+    FinalizedFeatures { name: feature.name.into(), max_version_level: feature.max, min_version_level: feature.max }
 }
 
 fn failed(code: ErrorCode, api_keys: Vec<ApiKeys>) -> ApiVersionsResponse {

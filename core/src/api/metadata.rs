@@ -203,13 +203,15 @@ pub(super) fn describe_partition(
         (Some(_), None) if tells_listeners => ErrorCode::ListenerNotFound,
         (_, None) => ErrorCode::LeaderNotAvailable,
     };
+    // A leader begins with everybody in sync, and says so as its first word.
     let told = leadership.map_or(&[][..], |l| &l.in_sync);
+    let told = if told.is_empty() && leader.is_some() { &partition.replicas[..] } else { told };
     // A fenced broker is out of sync at once, as in Kafka; the leader drops it only after replica.lag.time.max.ms. Without a leader
     // the last word stands: it tells who may lead again.
     let mut in_sync: Vec<i32> = told.iter().filter(|id| leader.is_none() || is_live(**id)).map(|id| id.0).collect();
-    if in_sync.is_empty() {
-        // The leader itself is always in sync; what it says of the others has not come yet.
-        in_sync.extend(leader.map(|id| id.0));
+    if let Some(leader) = leader.filter(|id| !in_sync.contains(&id.0)) {
+        // The leader itself is always in sync; its own word has not come yet.
+        in_sync.push(leader.0);
     }
     Partitions {
         error_code: code.code(),

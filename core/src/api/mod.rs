@@ -7,6 +7,7 @@
 //! yet, which is answered in version 0 (KIP-511).
 
 pub mod alter_configs;
+pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod create_partitions;
 pub mod create_topics;
@@ -15,6 +16,7 @@ pub mod delete_topics;
 pub mod describe_cluster;
 pub mod describe_configs;
 pub mod describe_log_dirs;
+pub mod describe_producers;
 pub mod describe_quorum;
 pub mod describe_topic_partitions;
 pub mod elect_leaders;
@@ -28,6 +30,8 @@ pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
 mod served;
+pub mod unregister_broker;
+pub mod update_features;
 mod view;
 
 pub use served::{Api, SERVED, Served, served};
@@ -40,15 +44,16 @@ use crate::limits::{
 };
 use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
-    alter_configs::AlterConfigsRequest, api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest,
-    create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_log_dirs::DescribeLogDirsRequest, describe_quorum::DescribeQuorumRequest,
-    describe_topic_partitions::DescribeTopicPartitionsRequest, elect_leaders::ElectLeadersRequest, fetch::FetchRequest,
-    incremental_alter_configs::IncrementalAlterConfigsRequest, init_producer_id::InitProducerIdRequest,
-    list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
+    alter_configs::AlterConfigsRequest, alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
+    create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
+    describe_quorum::DescribeQuorumRequest, describe_topic_partitions::DescribeTopicPartitionsRequest,
+    elect_leaders::ElectLeadersRequest, fetch::FetchRequest, incremental_alter_configs::IncrementalAlterConfigsRequest,
+    init_producer_id::InitProducerIdRequest, list_config_resources::ListConfigResourcesRequest, list_offsets::ListOffsetsRequest,
     list_partition_reassignments::ListPartitionReassignmentsRequest, metadata::MetadataRequest,
-    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest,
+    offset_for_leader_epoch::OffsetForLeaderEpochRequest, produce::ProduceRequest, unregister_broker::UnregisterBrokerRequest,
+    update_features::UpdateFeaturesRequest,
 };
 use crate::protocol::{DecodeError, Message, Reader, RequestHeader, encode_response};
 use crate::record::{BatchFault, BatchHeader, CheckLimits, CheckedBatch, Codec, check};
@@ -102,6 +107,8 @@ pub enum Ask {
     CreatePartitions(CreatePartitionsRequest),
     /// IncrementalAlterConfigs.
     IncrementalAlterConfigs(IncrementalAlterConfigsRequest),
+    /// AlterReplicaLogDirs.
+    AlterReplicaLogDirs(AlterReplicaLogDirsRequest),
     /// DescribeLogDirs.
     DescribeLogDirs(DescribeLogDirsRequest),
     /// ElectLeaders.
@@ -112,6 +119,12 @@ pub enum Ask {
     ListPartitionReassignments(ListPartitionReassignmentsRequest),
     /// DescribeCluster.
     DescribeCluster(DescribeClusterRequest),
+    /// DescribeProducers.
+    DescribeProducers(DescribeProducersRequest),
+    /// UpdateFeatures.
+    UpdateFeatures(UpdateFeaturesRequest),
+    /// UnregisterBroker.
+    UnregisterBroker(UnregisterBrokerRequest),
     /// ListConfigResources.
     ListConfigResources(ListConfigResourcesRequest),
     /// DescribeTopicPartitions.
@@ -135,6 +148,9 @@ impl ClientRequest {
             | Ask::AlterConfigs(_)
             | Ask::CreatePartitions(_)
             | Ask::IncrementalAlterConfigs(_)
+            | Ask::AlterReplicaLogDirs(_)
+            | Ask::UpdateFeatures(_)
+            | Ask::UnregisterBroker(_)
             | Ask::ListPartitionReassignments(_) => 0,
             Ask::Metadata(_)
             | Ask::CreateTopics(_)
@@ -143,6 +159,7 @@ impl ClientRequest {
             | Ask::ElectLeaders(_)
             | Ask::DescribeQuorum(_)
             | Ask::DescribeCluster(_)
+            | Ask::DescribeProducers(_)
             | Ask::ListConfigResources(_)
             | Ask::DescribeTopicPartitions(_) => ANSWER_BYTES_EXPECTED,
         }
@@ -223,6 +240,7 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         Api::IncrementalAlterConfigs => {
             Ask::IncrementalAlterConfigs(IncrementalAlterConfigsRequest::decode(&mut reader, version)?)
         }
+        Api::AlterReplicaLogDirs => Ask::AlterReplicaLogDirs(AlterReplicaLogDirsRequest::decode(&mut reader, version)?),
         Api::DescribeLogDirs => Ask::DescribeLogDirs(DescribeLogDirsRequest::decode(&mut reader, version)?),
         Api::ElectLeaders => Ask::ElectLeaders(ElectLeadersRequest::decode(&mut reader, version)?),
         Api::DescribeQuorum => Ask::DescribeQuorum(DescribeQuorumRequest::decode(&mut reader, version)?),
@@ -234,6 +252,9 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
             Ask::DescribeTopicPartitions(DescribeTopicPartitionsRequest::decode(&mut reader, version)?)
         }
         Api::DescribeCluster => Ask::DescribeCluster(DescribeClusterRequest::decode(&mut reader, version)?),
+        Api::DescribeProducers => Ask::DescribeProducers(DescribeProducersRequest::decode(&mut reader, version)?),
+        Api::UpdateFeatures => Ask::UpdateFeatures(UpdateFeaturesRequest::decode(&mut reader, version)?),
+        Api::UnregisterBroker => Ask::UnregisterBroker(UnregisterBrokerRequest::decode(&mut reader, version)?),
     };
     Ok(ClientRequest { header, listener: ListenerId::default(), ask })
 }

@@ -36,6 +36,8 @@ pub enum Api {
     CreatePartitions,
     /// IncrementalAlterConfigs.
     IncrementalAlterConfigs,
+    /// AlterReplicaLogDirs.
+    AlterReplicaLogDirs,
     /// DescribeLogDirs.
     DescribeLogDirs,
     /// ElectLeaders.
@@ -44,8 +46,14 @@ pub enum Api {
     ListPartitionReassignments,
     /// DescribeQuorum.
     DescribeQuorum,
+    /// UpdateFeatures.
+    UpdateFeatures,
     /// DescribeCluster.
     DescribeCluster,
+    /// DescribeProducers.
+    DescribeProducers,
+    /// UnregisterBroker.
+    UnregisterBroker,
     /// ListConfigResources.
     ListConfigResources,
     /// DescribeTopicPartitions.
@@ -70,7 +78,7 @@ const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
 }
 
 /// All of them, ascending by key.
-pub const SERVED: [Served; 21] = [
+pub const SERVED: [Served; 25] = [
     Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
     same(Api::Fetch, ApiKey::Fetch, 4, 18),
     same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
@@ -83,13 +91,17 @@ pub const SERVED: [Served; 21] = [
     same(Api::OffsetForLeaderEpoch, ApiKey::OffsetForLeaderEpoch, 2, 4),
     same(Api::DescribeConfigs, ApiKey::DescribeConfigs, 1, 4),
     same(Api::AlterConfigs, ApiKey::AlterConfigs, 0, 2),
+    same(Api::AlterReplicaLogDirs, ApiKey::AlterReplicaLogDirs, 1, 2),
     same(Api::DescribeLogDirs, ApiKey::DescribeLogDirs, 1, 5),
     same(Api::CreatePartitions, ApiKey::CreatePartitions, 0, 3),
     same(Api::ElectLeaders, ApiKey::ElectLeaders, 0, 2),
     same(Api::IncrementalAlterConfigs, ApiKey::IncrementalAlterConfigs, 0, 1),
     same(Api::ListPartitionReassignments, ApiKey::ListPartitionReassignments, 0, 0),
     same(Api::DescribeQuorum, ApiKey::DescribeQuorum, 0, 2),
+    same(Api::UpdateFeatures, ApiKey::UpdateFeatures, 0, 2),
     same(Api::DescribeCluster, ApiKey::DescribeCluster, 0, 2),
+    same(Api::DescribeProducers, ApiKey::DescribeProducers, 0, 0),
+    same(Api::UnregisterBroker, ApiKey::UnregisterBroker, 0, 0),
     same(Api::ListConfigResources, ApiKey::ListConfigResources, 0, 1),
     same(Api::DescribeTopicPartitions, ApiKey::DescribeTopicPartitions, 0, 0),
 ];

@@ -4,15 +4,17 @@ use super::Broker;
 use super::parking::Parked;
 use super::work::Work;
 use crate::api::alter_configs::AlterJob;
+use crate::api::describe_quorum::VoterEndpoints;
 use crate::api::{
-    ReplyTo, api_versions, create_partitions, create_topics, delete_topics, describe_cluster, describe_configs,
-    describe_log_dirs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
+    ReplyTo, alter_replica_log_dirs, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
+    describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
 use crate::protocol::messages::{
-    api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
-    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
+    create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
+    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_log_dirs::DescribeLogDirsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest,
     init_producer_id::InitProducerIdRequest, metadata::MetadataRequest,
 };
@@ -85,8 +87,10 @@ impl Broker {
             AdminJob::EditConfigs(alter) => reply.answer(&alter.respond_edited(response), out),
             AdminJob::DeleteTopics(request) => reply.answer(&delete_topics::respond(&request, response, reply.version), out),
             AdminJob::DescribeQuorum => {
-                let cluster = self.local.controller.state();
-                reply.answer(&describe_quorum::respond(cluster, response), out);
+                let listeners = self.settings.text("controller.listener.names").filter(|names| !names.is_empty());
+                let voters = self.settings.text("controller.quorum.voters").unwrap_or_default();
+                let endpoints = VoterEndpoints::of(listeners.as_deref().unwrap_or("CONTROLLER"), &voters);
+                reply.answer(&describe_quorum::respond(&endpoints, response), out);
             }
             AdminJob::InitProducerId(_) => reply.answer(&init_producer_id::respond(&response), out),
         }
@@ -103,9 +107,23 @@ impl Broker {
         }
     }
 
+    /// The data folder, as it was named.
+    fn log_dir(&self) -> String {
+        self.settings.text("log.dirs").or_else(|| self.settings.text("log.dir")).unwrap_or_default()
+    }
+
     pub(crate) fn describe_log_dirs(&self, now: Now, reply: ReplyTo, request: &DescribeLogDirsRequest, out: &mut Outputs) {
-        let given = self.settings.text("log.dirs").or_else(|| self.settings.text("log.dir"));
-        reply.answer(&describe_log_dirs::respond(&self.local.view(now), &given.unwrap_or_default(), request), out);
+        reply.answer(&describe_log_dirs::respond(&self.local.view(now), &self.log_dir(), request), out);
+    }
+
+    pub(crate) fn alter_replica_log_dirs(
+        &self,
+        now: Now,
+        reply: ReplyTo,
+        request: &AlterReplicaLogDirsRequest,
+        out: &mut Outputs,
+    ) {
+        reply.answer(&alter_replica_log_dirs::respond(&self.local.view(now), &self.log_dir(), request), out);
     }
 
     pub(crate) fn describe_topic_partitions(&self, reply: ReplyTo, request: &DescribeTopicPartitionsRequest, out: &mut Outputs) {

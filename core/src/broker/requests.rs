@@ -9,7 +9,8 @@ use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{
-    Ask, ClientRequest, ReplyTo, describe_quorum, list_config_resources, list_partition_reassignments, offset_for_leader_epoch,
+    Ask, ClientRequest, ReplyTo, describe_producers, describe_quorum, list_config_resources, list_partition_reassignments,
+    offset_for_leader_epoch, unregister_broker, update_features,
 };
 use crate::error::Fatal;
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
@@ -53,6 +54,15 @@ impl Broker {
                 let cluster = self.local.controller.state();
                 reply.answer(&list_config_resources::respond(cluster, &request, reply.version), out);
             }
+            Ask::DescribeProducers(request) => {
+                let view = self.local.view(now);
+                reply.answer(&describe_producers::respond(&view, &self.local.producers, &request), out);
+            }
+            Ask::UpdateFeatures(request) => reply.answer(&update_features::respond(self.config.broker, &request), out),
+            Ask::UnregisterBroker(request) => {
+                reply.answer(&unregister_broker::respond(self.local.controller.state(), &request), out);
+            }
+            Ask::AlterReplicaLogDirs(request) => self.alter_replica_log_dirs(now, reply, &request, out),
             Ask::DescribeLogDirs(request) => self.describe_log_dirs(now, reply, &request, out),
             Ask::DescribeQuorum(request) if describe_quorum::is_known(&request) => {
                 self.submit(now, reply, AdminJob::DescribeQuorum, out);

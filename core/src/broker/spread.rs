@@ -19,10 +19,12 @@ impl Broker {
     pub(super) fn observe_leadership(&mut self, now: Now, group: GroupId) {
         let Some(raft) = self.local.replicas.group(group) else { return };
         let is_leader = raft.is_leader();
+        // Until a new leader has spoken, the last word stands.
+        let last_word = || self.local.leaders.get(group).map(|known| known.in_sync.clone()).unwrap_or_default();
         let seen = Leadership {
             term: raft.term(),
             leader: raft.leader(),
-            in_sync: if is_leader { raft.in_sync(now, IN_SYNC_LAG_MS_MAX) } else { Vec::new() },
+            in_sync: if is_leader { raft.in_sync(now, IN_SYNC_LAG_MS_MAX) } else { last_word() },
         };
         // Only the leader knows who is in sync, and its word may have come before this replica heard of it: a broker that was away for
         // less than the lag allowed would otherwise forget it, and the leader has no reason to say it again.

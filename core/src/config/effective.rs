@@ -116,6 +116,10 @@ pub fn resource_value(setting: &Setting, overrides: &Values, source: Source, lay
     if let Some(broker) = setting.synonym.and_then(broker_setting) {
         add_broker_synonyms(broker, layers, &mut synonyms);
         add_coarser(broker.name, layers.file, &mut synonyms);
+    } else if let Some(own) = setting.synonym.filter(|own| *own == setting.name)
+        && let Some(default) = setting.default
+    {
+        synonyms.push(Synonym { name: own.to_string(), value: default.to_string(), source: Source::Default });
     }
     first_of(synonyms, setting)
 }

@@ -16,7 +16,7 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// Can only be set at start.
     pub is_read_only: bool,
-    /// For a topic setting: the broker setting that stands in for a missing override.
+    /// For a topic setting: the broker setting that stands in for a missing override; its own name where the default has no other.
     pub synonym: Option<&'static str>,
     /// What it does here; empty: nothing.
     pub doc: &'static str,

@@ -64,7 +64,7 @@ pub(super) fn check_reachable(state: &ClusterState, factor: usize) -> Result<(),
     if registered < factor {
         return bad_factor(format!(
             "Unable to replicate the partition {factor} time(s): The target replication factor of {factor} cannot be reached \
-             because only {registered} broker(s) are registered."
+             because only {registered} broker(s) are registered or some brokers have all their log directories cordoned."
         ));
     }
     // Fewer could never elect a leader; Kafka, whose controller names leaders, would take one.

@@ -287,7 +287,7 @@ mod tests {
         check_one(topic("cx", 1, -2), "cx 38 Replication factor must be larger than 0, or -1 to use the default value.");
         check_one(
             topic("cx", 1, 100),
-            "cx 38 Unable to replicate the partition 100 time(s): The target replication factor of 100 cannot be reached because only 1 broker(s) are registered.",
+            "cx 38 Unable to replicate the partition 100 time(s): The target replication factor of 100 cannot be reached because only 1 broker(s) are registered or some brokers have all their log directories cordoned.",
         );
         check_one(topic("cx", 0, 1), "cx 37 Number of partitions was set to an invalid non-positive value.");
         check_one(topic("cx", -2, 1), "cx 37 Number of partitions was set to an invalid non-positive value.");

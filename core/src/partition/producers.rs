@@ -27,7 +27,7 @@ use crate::log::{ProducedBatch, ProducerRules, ProducerTable, sequence_plus};
 use crate::mutant::Mutant;
 use crate::protocol::ErrorCode;
 use crate::record::BatchHeader;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What to do with a batch that has a producer id.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -121,6 +121,13 @@ impl Producers {
         });
         let committed = self.committed.get(producer).into_iter();
         uncommitted.chain(committed.flat_map(|window| window.newest_first().map(|batch| (window.epoch(), *batch))))
+    }
+
+    /// Everybody who is remembered, by id, ascending, with epoch and newest batch, committed or not.
+    pub fn newest(&self) -> impl Iterator<Item = (i64, i16, ProducedBatch)> {
+        let committed = self.committed.iter().map(|(id, _)| id);
+        let ids: BTreeSet<i64> = committed.chain(self.newest.keys().copied()).collect();
+        ids.into_iter().filter_map(|id| self.newest_first(id).next().map(|(epoch, batch)| (id, epoch, batch)))
     }
 
     /// A delta by its number, if it is not committed yet.

@@ -9,3 +9,4 @@ mod bytes;
 mod layout;
 mod oracle;
 mod records;
+mod tables;

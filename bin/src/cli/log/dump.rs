@@ -1,15 +1,17 @@
 //! `ottla log dump`: one line per batch, optionally one per record.
 //!
 //! ```text
-//! offsets 0..9  index 2  epoch 0  codec gzip  records 10  created 1700000000000..1700000000009  producer 7:0:0  crc ok  size 183  position 0
+//! offsets 0..9  index 2  epoch 0  codec gzip  records 10  created 1700000000000..1700000000009  producer 7:0  sequences 0..9  crc 3172262836 ok  size 183  position 0
 //! | offset 0  created 1700000000000  key "key0"  value "value value"  headers 2
 //! ```
 //!
-//! A batch of ours that takes no offset prints as `no-op`, `membership` or `command`. Damage ends the dump with a sentence.
+//! A batch of ours that takes no offset prints as `no-op`, `membership` or `command`, a transaction's marker as `marker commit` or `marker abort`
+//! with the epoch of its coordinator. Damage ends the dump with a sentence. What Kafka's DumpLogSegments tells of a segment is all told here too.
 
 use super::segments::{Batch, Segment, SegmentReader, groups_of, segments_of};
 use ottla_core::ids::{Index, Offset};
 use ottla_core::limits;
+use ottla_core::log::sequence_plus;
 use ottla_core::record::{BatchHeader, PrivateKind, Record, Records, decode_private, decompress_body};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -74,8 +76,13 @@ fn batch_line(batch: &Batch, index: Option<Index>) -> String {
         match header.producer_id {
             id if id < 0 => line.push_str("  producer -"),
             id => {
-                let _ = write!(line, "  producer {id}:{}:{}", header.producer_epoch, header.base_sequence);
+                let _ = write!(line, "  producer {id}:{}", header.producer_epoch);
             }
+        }
+        if header.base_sequence >= 0 {
+            // Kafka's own coordinators write sequences without a producer.
+            let last = sequence_plus(header.base_sequence, header.last_offset_delta.max(0));
+            let _ = write!(line, "  sequences {}..{last}", header.base_sequence);
         }
         if header.is_transactional() {
             line.push_str("  transactional");
@@ -84,7 +91,7 @@ fn batch_line(batch: &Batch, index: Option<Index>) -> String {
             line.push_str("  control");
         }
     }
-    let _ = write!(line, "  crc ok  size {}  position {}", batch.bytes.len(), batch.position);
+    let _ = write!(line, "  crc {} ok  size {}  position {}", header.crc, batch.bytes.len(), batch.position);
     line
 }
 
@@ -119,11 +126,33 @@ fn record_line(header: &BatchHeader, record: &Record<'_>) -> String {
         ("created", header.base_timestamp.wrapping_add(record.timestamp_delta))
     };
     let offset = header.base_offset.0.wrapping_add(i64::from(record.offset_delta));
-    let mut line = format!("| offset {offset}  {kind} {timestamp}  key {}  value {}", shown(record.key), shown(record.value));
+    let mut line = format!("| offset {offset}  {kind} {timestamp}  ");
+    match marker(header, record) {
+        Some((name, coordinator_epoch)) => {
+            let _ = write!(line, "marker {name}  coordinator epoch {coordinator_epoch}");
+        }
+        None => {
+            let _ = write!(line, "key {}  value {}", shown(record.key), shown(record.value));
+        }
+    }
     for (key, value) in record.headers.clone() {
         let _ = write!(line, "  header {}={}", shown(Some(key)), shown(value));
     }
     line
+}
+
+/// What the marker of a transaction says: its kind and the epoch of the coordinator that wrote it.
+fn marker(header: &BatchHeader, record: &Record<'_>) -> Option<(&'static str, i32)> {
+    if !header.is_control() {
+        return None;
+    }
+    let name = match *record.key? {
+        [0, 0, 0, 0] => "abort",
+        [0, 0, 0, 1] => "commit",
+        _ => return None,
+    };
+    let [0, 0, epoch @ ..] = *record.value?.first_chunk::<6>()? else { return None };
+    Some((name, i32::from_be_bytes(epoch)))
 }
 
 /// Quoted, escaped and cut; `null` for null.
@@ -137,3 +166,7 @@ fn shown(part: Option<&[u8]>) -> String {
 fn print(out: &mut impl Write, line: &str) -> Result<(), String> {
     writeln!(out, "{line}").map_err(|error| format!("can't print: {error}"))
 }
+
+#[cfg(test)]
+#[path = "dump_tests.rs"]
+mod tests;

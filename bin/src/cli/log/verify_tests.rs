@@ -3,7 +3,7 @@
 use super::super::dump;
 use super::*;
 use crate::scratch::Scratch;
-use ottla_core::record::{BatchBuilder, PrivateKind, encode_private, patch_offset_and_epoch};
+use ottla_core::record::{BatchBuilder, BatchHeader, PrivateKind, encode_private, patch_offset_and_epoch};
 use std::fs;
 use std::path::Path;
 
@@ -133,10 +133,13 @@ fn a_dump_has_a_line_per_batch_and_per_record() {
     let whole = data(&folder, "a", &[(SECOND, second())]);
     let text = dumped(&whole.join("orders-0.3").join(SECOND), true);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!(lines[0], "no-op before offset 4  payload 0  index 5  epoch 1  crc ok  size 72  position 0");
-    assert!(lines[2].starts_with(
-        "offsets 4..5  index 6  epoch 1  codec none  records 2  created 1700000000000..1700000000005  producer -  crc ok  size"
-    ));
+    let crc = |batch: &[u8]| BatchHeader::parse(batch).expect("a header").crc;
+    let first = format!("no-op before offset 4  payload 0  index 5  epoch 1  crc {} ok  size 72  position 0", crc(&noop(4, 1)));
+    assert_eq!(lines[0], first);
+    assert!(lines[2].starts_with(&format!(
+        "offsets 4..5  index 6  epoch 1  codec none  records 2  created 1700000000000..1700000000005  producer -  crc {} ok  size",
+        crc(&batch(4, 1, "c"))
+    )));
     assert_eq!(lines[3], "| offset 4  created 1700000000000  key \"key\"  value \"c\"");
     assert_eq!(lines[4], "| offset 5  created 1700000000005  key null  value null");
     assert!(dumped(&whole, false).starts_with(&format!("{}", whole.display())), "a data folder names its files");

@@ -1,0 +1,51 @@
+//! The tables of the core are those of a real Kafka 4.3.1: names, types, defaults, order, what is read-only and what is secret of all settings,
+//! and the versions of every API that is served. Golden: `tests/golden/tables/` of the workspace.
+
+use ottla_core::api::SERVED;
+use ottla_core::config::{BROKER_SETTINGS, CLIENT_METRICS_SETTINGS, GROUP_SETTINGS, Setting, TOPIC_SETTINGS};
+
+/// A row: name, number of the type, default, read-only, secret.
+fn ours(settings: &[Setting]) -> Vec<String> {
+    let row = |setting: &Setting| {
+        let default = match setting.default {
+            _ if setting.is_sensitive() => "<null>",
+            None => "<null>",
+            Some("") => "<empty>",
+            Some(value) => value,
+        };
+        format!("{} {} {default} {} {}", setting.name, setting.kind as i8, setting.is_read_only, setting.is_sensitive())
+    };
+    settings.iter().map(row).collect()
+}
+
+fn kafkas(table: &str) -> Vec<String> {
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [name, kind, _, value, default, _, source, is_read_only, is_sensitive, ..] = fields[..] else {
+            panic!("a row: {line}")
+        };
+        // Without a DEFAULT synonym the default is the value of what nobody set.
+        let default = if default == "-" && source == "DEFAULT" { value } else { default };
+        // Kafka's default may be null, too, which no synonym tells.
+        let default = if default == "-" { "<null>" } else { default };
+        format!("{name} {kind} {default} {is_read_only} {is_sensitive}")
+    };
+    table.lines().skip(1).map(row).collect()
+}
+
+#[test]
+fn settings_are_those_of_a_real_kafka() {
+    assert_eq!(ours(&TOPIC_SETTINGS), kafkas(include_str!("../../golden/tables/topic-configs.tsv")));
+    assert_eq!(ours(&BROKER_SETTINGS), kafkas(include_str!("../../golden/tables/broker-configs.tsv")));
+    assert_eq!(ours(&GROUP_SETTINGS), kafkas(include_str!("../../golden/tables/group-configs.tsv")));
+    assert_eq!(ours(&CLIENT_METRICS_SETTINGS), kafkas(include_str!("../../golden/tables/client-metrics-configs.tsv")));
+}
+
+#[test]
+fn what_is_served_is_advertised_at_the_versions_of_a_real_kafka() {
+    let table = include_str!("../../golden/tables/api-versions.tsv");
+    for served in SERVED {
+        let row = format!("{}\t{:?}\t{}\t{}", served.key.code(), served.key, served.advertised.0, served.advertised.1);
+        assert!(table.lines().any(|line| line == row), "{row}");
+    }
+}
