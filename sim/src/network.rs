@@ -77,6 +77,10 @@ impl NetSettings {
     }
 }
 
+/// Microseconds that a message takes at most once the world has healed, unless its least delay is more. A network slower than the election
+/// timeouts of the seed would keep even a healthy cluster from ever having a leader.
+pub(crate) const HEALED_DELAY_US_MAX: u64 = 2_000;
+
 /// Sequence of messages with a common order.
 pub(crate) type Lane = (End, End, u8);
 
@@ -119,9 +123,8 @@ impl Network {
         self.settings.late_ppm = 0;
         self.settings.replay_ppm = 0;
         self.settings.flip_ppm = 0;
-        // A network slower than the election timeouts of the seed would keep even a healthy cluster from ever having a leader.
-        self.settings.delay_us_max =
-            self.settings.delay_us_max.clamp(self.settings.delay_us_min, 2_000.max(self.settings.delay_us_min));
+        let least = self.settings.delay_us_min;
+        self.settings.delay_us_max = self.settings.delay_us_max.clamp(least, HEALED_DELAY_US_MAX.max(least));
     }
 
     /// Cuts one direction until a time; a longer cut in force stays.

@@ -2,6 +2,7 @@
 
 use super::world::SharedWorld;
 use crate::disk::CrashKind;
+use crate::network::HEALED_DELAY_US_MAX;
 use crate::plan::FaultKind;
 use madsim::net::NetSim;
 use madsim::plugin::simulator;
@@ -189,6 +190,11 @@ impl Cluster {
                 }
             }
         }
+        net.update_config(|config| {
+            let least = config.send_latency.start;
+            let most = least.max(Duration::from_micros(HEALED_DELAY_US_MAX)) + Duration::from_micros(1);
+            config.send_latency = least..config.send_latency.end.min(most);
+        });
         let mut down = Vec::new();
         {
             let mut inner = self.world.lock();
