@@ -113,7 +113,7 @@ fn what_kafkas_clients_wrote_is_produced_and_fetched_byte_for_byte() {
         produced.push(name);
     }
     let left: Vec<_> = SEGMENTS.iter().map(|(name, _)| *name).filter(|name| !produced.contains(name)).collect();
-    assert_eq!(left, ["consumer_offsets", "k-txn", "lat", "transaction_state", "txn.from-0", "txn.from-2"]);
+    assert_eq!(left, ["consumer_offsets", "k-txn", "lat", "txn.from-0", "txn.from-2"]);
 }
 
 #[test]
