@@ -40,7 +40,7 @@ impl GroupLog {
         }
     }
 
-    /// Turns what was read for a [`ReadPlan::Disk`], which begins with the batch at `first`, into the run, with the same arguments.
+    /// Turns what was read for a [`super::ReadPlan::Disk`], which begins with the batch at `first`, into the run, with the same arguments.
     ///
     /// # Errors
     /// A sentence about damage. Nothing of a batch is given to anybody before its CRC was checked, and offset, epoch and length, which it

@@ -67,7 +67,7 @@ pub enum GroupEvent {
         /// `None` where nobody wrote that has an id.
         producers: Option<Box<ProducerTable>>,
     },
-    /// What is known of the producers of everything that was told to be committed is wanted: [`super::Replicas::producers_known`].
+    /// What is known of the producers of everything that was told to be committed is wanted: [`crate::raft::Replicas::producers_known`].
     ProducersWanted,
     /// A batch with a producer id is in the log that this broker did not propose in this life: it came by replication, or was
     /// found at start above the commit index known then. Feeds producer state; not yet committed. In index order.
