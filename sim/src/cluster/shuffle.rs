@@ -24,7 +24,6 @@ pub(super) fn shuffle(list: &mut Vec<Output>, dice: &mut Draw) {
             | DiskAction::RemoveGroup { .. }
             | DiskAction::Read { .. }
             | DiskAction::Truncate { .. }
-            | DiskAction::Rename { .. }
             | DiskAction::Remove { .. } => None,
         },
         Output::Reply { .. } | Output::Close { .. } | Output::Peer { .. } | Output::Halt(_) | Output::Stopped => None,
