@@ -4,7 +4,7 @@
 //! kills is reported with the command that brings it back, and left alone: trying that out is what this is for. When `ottla dev`
 //! ends, however it ends, the brokers it started stop.
 
-use crate::configuration::{METRICS_LISTENER, belongs_to_kafka, parse_pairs};
+use crate::configuration::{LOG_FORMAT, LOG_LEVEL, METRICS_LISTENER, belongs_to_kafka, parse_pairs};
 use crate::probe::controller_of;
 use clap::Args;
 use std::fs::{self, File};
@@ -38,6 +38,12 @@ pub struct Dev {
     /// Clients' port of the first broker; the others follow.
     #[arg(long, default_value_t = 9092)]
     port: u16,
+    /// How the brokers' logs look: human or json. Stays in their files, as all you write there.
+    #[arg(long, value_name = "FORMAT", value_parser = ["human", "json"])]
+    log_format: Option<String>,
+    /// The least that is logged.
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug"])]
+    log_level: Option<String>,
 }
 
 /// One broker process.
@@ -121,6 +127,8 @@ impl Dev {
     fn config_text(&self, id: u16, folder: &Path, voters: &str) -> String {
         let (clients, peers) = (self.port + id - 1, self.port + PEER_PORTS + id - 1);
         let replicas = self.nodes.min(3);
+        let line = |name: &str, value: &Option<String>| value.iter().map(|value| format!("{name}={value}\n")).collect::<String>();
+        let logs = line(LOG_FORMAT, &self.log_format) + &line(LOG_LEVEL, &self.log_level);
         format!(
             "# Written by `ottla dev`; the lines it writes are written again by each run, your own lines stay.\n\
              node.id={id}\n\
@@ -130,7 +138,7 @@ impl Dev {
              {METRICS_LISTENER}=127.0.0.1:{}\n\
              log.dirs={}\n\
              default.replication.factor={replicas}\n\
-             min.insync.replicas={}\n",
+             min.insync.replicas={}\n{logs}",
             clients + METRICS_PORTS,
             folder.display(),
             replicas / 2 + 1

@@ -3,12 +3,15 @@
 //! Composition only: reads the configuration, opens the data folder, lets the core recover, binds the ports and runs the node. What is
 //! wrong before the first request is one plain sentence on stderr and exit code 1; so is a halt. `kill -9` is a supported stop.
 
-use crate::configuration::{Finding, METRICS_LISTENER, MetricsPlace, NodeConfiguration, Sources, Thoroughness, id_text};
+use crate::configuration::{
+    Finding, LOG_FORMAT, LOG_LEVEL, Layers, LogFormat, LogSettings, METRICS_LISTENER, MetricsPlace, NodeConfiguration, Sources,
+    Thoroughness, id_text,
+};
 use crate::data_folder::DataFolder;
 use crate::disk::{FileDisk, Layout, read_exact, settle};
 use crate::host::TokioHost;
-use crate::logs;
-use crate::metrics::Metrics;
+use crate::logs::{self, Dropped, Logs};
+use crate::metrics::{Counted, Metrics};
 use bytes::Bytes;
 use clap::Args;
 use ottla_core::config::BrokerSettings;
@@ -19,7 +22,7 @@ use ottla_core::mutant::Mutant;
 use ottla_core::output::Outputs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
 use ottla_net::{ClientLimits, Ended, Host, Inbox, Node, NodeSettings, PeerBook};
-use slog::{Logger, info, warn};
+use slog::{Logger, error, info, o, warn};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -55,7 +58,14 @@ pub struct Serve {
     /// Where to serve /metrics and /health, or `off`; the same as --set ottla.metrics.listener=...
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<String>,
-    /// Show what happens to every connection as well.
+    /// How log lines on stderr look: human or json; the same as --set ottla.log.format=... With json, stderr has JSON lines only and stdout
+    /// nothing.
+    #[arg(long, value_name = "FORMAT", value_parser = ["human", "json"])]
+    log_format: Option<String>,
+    /// The least that is logged: error, warn, info or debug; the same as --set ottla.log.level=...
+    #[arg(long, value_name = "LEVEL", value_parser = ["error", "warn", "info", "debug"])]
+    log_level: Option<String>,
+    /// Show what happens to every connection as well: --log-level debug.
     #[arg(long)]
     verbose: bool,
     /// Stop gracefully when standard input ends: a parent that is gone takes its brokers with it.
@@ -67,42 +77,80 @@ impl Serve {
     /// Runs until the end.
     pub fn run(self) -> ExitCode {
         stop_on_panic();
-        let level = if self.verbose { slog::Level::Debug } else { slog::Level::Info };
-        let (log, guard) = logs::start(level);
-        let ended = self.serve(&log);
-        drop((log, guard));
-        match ended {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(reason) => {
-                eprintln!("{reason}");
-                ExitCode::FAILURE
-            }
+        let layers = match self.sources().read() {
+            Ok(layers) => layers,
+            Err(reason) => return complain(&reason),
+        };
+        let settings = LogSettings::read(&layers.counting()).0;
+        let (log, logs) = match logs::start(settings) {
+            Ok(started) => started,
+            Err(error) => return complain(&format!("No thread for the log: {error}.")),
+        };
+        let ended = self.serve(&layers, &log, &logs);
+        let log = as_serve(&log);
+        if let (Err(reason), LogFormat::Json) = (&ended, settings.format) {
+            // Who reads JSON reads nothing else; each sentence is a line.
+            reason.lines().for_each(|line| error!(log, "{}", line));
+        }
+        logs.finish();
+        match (ended, settings.format) {
+            (Ok(()), _) => ExitCode::SUCCESS,
+            (Err(_), LogFormat::Json) => ExitCode::FAILURE,
+            (Err(reason), LogFormat::Human) => complain(&reason),
         }
     }
 
-    fn serve(&self, log: &Logger) -> Result<(), String> {
-        let node = self.configuration(log)?;
+    /// The places its settings come from. An option of its own is a setting.
+    fn sources(&self) -> Sources {
+        let level = self.log_level.clone().or_else(|| self.verbose.then(|| "debug".to_string()));
+        let options = [(METRICS_LISTENER, self.metrics.clone()), (LOG_FORMAT, self.log_format.clone()), (LOG_LEVEL, level)];
+        let options = options.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?)));
+        Sources::of_process(self.config.clone(), self.set.iter().cloned().chain(options).collect())
+    }
+
+    fn serve(&self, layers: &Layers, log: &Logger, logs: &Logs) -> Result<(), String> {
+        let node = configuration(layers, &as_serve(log))?;
+        let log = log.new(o!("broker" => node.broker.0));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| format!("The runtime can't be started: {error}."))?;
-        LocalSet::new().block_on(&runtime, run(node, log.clone(), self.stop_with_parent))
+        let is_quiet = LogSettings::read(&layers.counting()).0.format == LogFormat::Json;
+        let shell = Shell { log, lines_dropped: logs.dropped(), is_quiet, stop_with_parent: self.stop_with_parent };
+        LocalSet::new().block_on(&runtime, run(node, shell))
     }
+}
 
-    /// What this broker is told. What is ignored gets a warning, what is wrong is told all at once.
-    fn configuration(&self, log: &Logger) -> Result<NodeConfiguration, String> {
-        let metrics = self.metrics.iter().map(|place| (METRICS_LISTENER.to_string(), place.clone()));
-        let set = self.set.iter().cloned().chain(metrics).collect();
-        let layers = Sources::of_process(self.config.clone(), set).read()?;
-        let judgement = layers.judge(Thoroughness::Counting);
-        for remark in &judgement.remarks {
-            warn!(log, "{}", remark);
-        }
-        let Some(node) = judgement.node else {
-            let faults: Vec<String> = judgement.faults.iter().map(Finding::to_string).collect();
-            return Err(faults.join("\n"));
-        };
-        BrokerSettings::parse(&node.for_core()).map_err(|reason| format!("{reason}."))?;
-        Ok(node)
+/// What a broker has around it besides its configuration.
+struct Shell {
+    log: Logger,
+    lines_dropped: Dropped,
+    /// Nothing but the log speaks.
+    is_quiet: bool,
+    stop_with_parent: bool,
+}
+
+/// What this file itself has to say; a part of the broker has a component of its own.
+fn as_serve(log: &Logger) -> Logger {
+    log.new(o!("component" => "serve"))
+}
+
+/// One plain sentence on stderr.
+fn complain(reason: &str) -> ExitCode {
+    eprintln!("{reason}");
+    ExitCode::FAILURE
+}
+
+/// What this broker is told. What is ignored gets a warning, what is wrong is told all at once.
+fn configuration(layers: &Layers, log: &Logger) -> Result<NodeConfiguration, String> {
+    let judgement = layers.judge(Thoroughness::Counting);
+    for remark in &judgement.remarks {
+        warn!(log, "{}", remark);
     }
+    let Some(node) = judgement.node else {
+        let faults: Vec<String> = judgement.faults.iter().map(Finding::to_string).collect();
+        return Err(faults.join("\n"));
+    };
+    BrokerSettings::parse(&node.for_core()).map_err(|reason| format!("{reason}."))?;
+    Ok(node)
 }
 
 /// A broken invariant stops the broker, on whatever thread or task it shows: a broker with a part missing would only look alive.
@@ -114,7 +162,8 @@ fn stop_on_panic() {
     }));
 }
 
-async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Result<(), String> {
+async fn run(node: NodeConfiguration, shell: Shell) -> Result<(), String> {
+    let log = &as_serve(&shell.log);
     let boot = entropy().map_err(|error| format!("No randomness from the system: {error}."))?;
     let folder = DataFolder::open(
         &node.data,
@@ -123,6 +172,7 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
         &node.fresh_cluster_id(boot[0]),
         &id_text([boot[1], boot[2]]),
     )?;
+    tell_start(&node, &folder, log);
     let host = TokioHost::new();
     let (inbox, receiver) = Inbox::new();
     // Ports before recovery: a broker that can't be reached should say so before it reads for long.
@@ -134,9 +184,9 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
         Some(address) => Some(bind(&host, "listeners", &address.to_bind()).await?),
         None => None,
     };
-    let (metrics, metrics_place) = serve_metrics(&node.metrics, &log)?.unzip();
+    let (metrics, metrics_place) = serve_metrics(&node.metrics, log)?.unzip();
     let config = broker_config(&node, folder.cluster_id(), boot[3]);
-    let (layout, broker) = recover(&host, config, &folder)?;
+    let (layout, broker) = recover(&host, config, &folder, log)?;
     let handles = handles_max();
     let disk = FileDisk::start(layout, inbox.clone(), handles / HANDLES_FOR_FILES)
         .map_err(|error| format!("No threads for the disk: {error}."))?;
@@ -152,15 +202,18 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
             .filter_map(|(id, address)| Some((*id, address.as_ref()?.to_string())))
             .collect(),
     };
-    stop_on_signals(&inbox, stop_with_parent)?;
+    stop_on_signals(&inbox, shell.stop_with_parent, log)?;
     let limits = BrokerSettings::parse(&node.for_core()).map_err(|reason| format!("{reason}."))?;
     let limits = ClientLimits::new(&limits, handles / HANDLES_FOR_CLIENTS);
-    let settings = NodeSettings { clients, peers, book, limits, log: log.clone() };
+    let settings = NodeSettings { clients, peers, book, limits, log: shell.log.clone() };
     let running = Node::start(host, broker, disk, (inbox, receiver), settings);
     if let Some(metrics) = metrics {
-        metrics.running(lookout, flushes);
+        metrics.running(lookout, Counted { flushes, lines_dropped: shell.lines_dropped.clone() });
     }
-    announce(&node, folder.cluster_id(), metrics_place.as_deref());
+    info!(log, "ready: connections are accepted"; "metrics" => metrics_place.as_deref());
+    if !shell.is_quiet {
+        announce(&node, folder.cluster_id(), metrics_place.as_deref());
+    }
     match running.run().await {
         Ended::Stopped => {
             info!(log, "stopped");
@@ -168,6 +221,21 @@ async fn run(node: NodeConfiguration, log: Logger, stop_with_parent: bool) -> Re
         }
         Ended::Halted(fatal) => Err(format!("Broker {} stops: {fatal}.", node.broker.0)),
     }
+}
+
+/// The first line: everything about this broker that a reader of its log wants to know first.
+fn tell_start(node: &NodeConfiguration, folder: &DataFolder, log: &Logger) {
+    let clients = node.clients.iter().map(|at| format!("{}://{} advertised as {}", at.name, at.address.to_bind(), at.advertised));
+    info!(log, "Ottla starts";
+        "fsync" => "before every acknowledgement of acks=all",
+        "data" => %folder.path().display(),
+        "voters" => node.voters.iter().map(|(id, _)| id.0.to_string()).collect::<Vec<_>>().join(","),
+        "brokers_listener" => node.peers.as_ref().map(|peers| peers.to_bind()),
+        "listeners" => clients.collect::<Vec<_>>().join(", "),
+        "cluster" => folder.cluster_id(),
+        "pid" => std::process::id(),
+        "version" => env!("CARGO_PKG_VERSION"),
+    );
 }
 
 async fn bind(host: &TokioHost, setting: &str, address: &str) -> Result<tokio::net::TcpListener, String> {
@@ -220,7 +288,13 @@ fn broker_config(node: &NodeConfiguration, cluster_id: &str, seed: u64) -> Broke
 }
 
 /// Lets the core rebuild itself from the folder.
-fn recover(host: &TokioHost, config: BrokerConfig, folder: &DataFolder) -> Result<(Layout, (Broker, Outputs)), String> {
+fn recover(
+    host: &TokioHost,
+    config: BrokerConfig,
+    folder: &DataFolder,
+    log: &Logger,
+) -> Result<(Layout, (Broker, Outputs)), String> {
+    let began = std::time::Instant::now();
     let unreadable = |error: std::io::Error| format!("The data folder {} can't be read: {error}.", folder.path().display());
     let (layout, inventory) = Layout::scan(folder.path()).map_err(unreadable)?;
     settle(&layout, &inventory).map_err(unreadable)?;
@@ -238,6 +312,11 @@ fn recover(host: &TokioHost, config: BrokerConfig, folder: &DataFolder) -> Resul
     }
     let mut first = Outputs::default();
     let broker = recovery.finish(host.now(), &mut first);
+    let bytes: u64 = broker.logs().map(|(_, log)| log.bytes()).sum();
+    let segments: usize = broker.logs().map(|(_, log)| log.segments()).sum();
+    info!(log, "logs recovered";
+        "took_ms" => u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "bytes" => bytes, "segments" => segments, "logs" => broker.logs().count());
     Ok((layout, (broker, first)))
 }
 
@@ -257,20 +336,22 @@ fn read(
     read_exact(file, position, length)
 }
 
-fn stop_on_signals(inbox: &Inbox, with_parent: bool) -> Result<(), String> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+fn stop_on_signals(inbox: &Inbox, with_parent: bool, log: &Logger) -> Result<(), String> {
+    for (kind, name) in [(SignalKind::terminate(), "SIGTERM"), (SignalKind::interrupt(), "SIGINT")] {
         let mut signals = signal(kind).map_err(|error| format!("Signals can't be watched: {error}."))?;
-        let inbox = inbox.clone();
+        let (inbox, log) = (inbox.clone(), log.clone());
         tokio::task::spawn_local(async move {
             while signals.recv().await.is_some() {
+                info!(log, "told to stop"; "by" => name);
                 inbox.send(Input::Stop);
             }
         });
     }
     if with_parent {
-        let inbox = inbox.clone();
+        let (inbox, log) = (inbox.clone(), log.clone());
         let watch = move || {
             let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            info!(log, "told to stop"; "by" => "the end of its parent");
             inbox.send(Input::Stop);
         };
         std::thread::Builder::new().name("parent".to_string()).spawn(watch).map_err(|error| format!("No thread: {error}."))?;

@@ -33,12 +33,14 @@ mod retention;
 pub(crate) mod rig;
 mod sequences;
 mod spread;
+mod standing;
 mod stopping;
 pub(crate) mod work;
 
 pub use config::{BrokerConfig, BrokerView, Deadline};
 pub use metrics::{BrokerMetrics, ReplicaMetrics, TopicMetrics};
 pub use recovery::Recovery;
+pub use standing::{LeaderChange, LeaderChanges, Standing};
 
 pub use crate::raft::{RaftSettings, RecoveryStep};
 
@@ -97,6 +99,8 @@ pub struct Broker {
     elections_won: u64,
     /// Changes of leadership that this broker heard of, in groups it has a replica of.
     leader_changes: u64,
+    /// Groups with another leader that nobody has asked for yet.
+    leader_news: LeaderChanges,
     /// Batches seen by the canary mutant.
     canary: u64,
 }

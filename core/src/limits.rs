@@ -48,6 +48,8 @@ pub const LISTENERS_MAX: usize = 16;
 /// Partitions, and topics, that [`crate::Broker::metrics`] tells one by one: each makes several lines of every scrape. What is more is counted
 /// in the sums only.
 pub const METRICS_PARTITIONS_MAX: usize = 5_000;
+/// Groups with another leader that [`crate::Broker::take_leader_changes`] names. What is more is counted.
+pub const LEADER_CHANGES_MAX: usize = 64;
 /// Milliseconds a graceful stop waits for others to take over leaderships.
 pub const STOP_MS_MAX: u64 = 5_000;
 /// Partitions that one CreateTopics may ask for, over all its topics, as in Kafka. More: POLICY_VIOLATION for all of them.

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod bell;
+mod chronicle;
 mod client;
 mod client_counters;
 mod client_limits;

@@ -4,6 +4,7 @@
 //! timers: a round takes what has come in (up to a bound), so batches grow under load and nothing waits when idle.
 
 use crate::bell::yield_once;
+use crate::chronicle::Chronicle;
 use crate::client::Clients;
 use crate::client_limits::ClientLimits;
 use crate::host::{Disk, Host};
@@ -19,7 +20,7 @@ use ottla_core::disk::DiskOp;
 use ottla_core::error::Fatal;
 use ottla_core::input::Input;
 use ottla_core::output::{Output, Outputs};
-use slog::Logger;
+use slog::{Logger, o};
 
 /// Milliseconds that the last replies may take to be written after a graceful stop.
 const GOODBYE_MS_MAX: u64 = 500;
@@ -58,6 +59,7 @@ pub struct Node<H: Host> {
     outputs: Outputs,
     disk_ops: Vec<DiskOp>,
     watch: Watch,
+    chronicle: Chronicle,
 }
 
 impl<H: Host> Node<H> {
@@ -69,12 +71,14 @@ impl<H: Host> Node<H> {
         (sender, inbox): (Inbox, InboxReceiver),
         settings: NodeSettings<H>,
     ) -> Node<H> {
-        let clients = Clients::new(sender.clone(), settings.limits, settings.log.clone());
-        let peers = Peers::new(settings.book, sender, settings.log);
+        let component = |name: &'static str| settings.log.new(o!("component" => name));
+        let clients = Clients::new(sender.clone(), settings.limits, component("clients"));
+        let peers = Peers::new(settings.book, sender, component("peers"));
+        let chronicle = Chronicle::new(&settings.log);
         clients.serve(&host, settings.clients);
         peers.serve(&host, settings.peers);
         let watch = Watch::default();
-        Node { host, broker, disk, inbox, clients, peers, outputs: first, disk_ops: Vec::new(), watch }
+        Node { host, broker, disk, inbox, clients, peers, outputs: first, disk_ops: Vec::new(), watch, chronicle }
     }
 
     /// Runs rounds until the broker stops or halts.
@@ -82,7 +86,7 @@ impl<H: Host> Node<H> {
         let mut first = None;
         loop {
             if let Some(ended) = self.round(first.take()) {
-                self.say_goodbye().await;
+                self.say_goodbye(&ended).await;
                 return ended;
             }
             // Replies are written and requests gathered before the next round, also when it could start at once.
@@ -105,6 +109,9 @@ impl<H: Host> Node<H> {
                     if let Input::Peer { from, frame } = &input {
                         self.peers.taken(*from, frame.len());
                     }
+                    if matches!(input, Input::Stop) {
+                        self.chronicle.stops(now.monotonic);
+                    }
                     self.watch.sees(&input, now.monotonic);
                     self.broker.step(now, input, &mut self.outputs);
                 }
@@ -114,6 +121,7 @@ impl<H: Host> Node<H> {
             next = if taken < ROUND_INPUTS_MAX { self.inbox.0.try_recv().ok() } else { None };
         }
         self.broker.end_round(now, &mut self.outputs);
+        self.chronicle.round(&mut self.broker, now.monotonic);
         let ended = self.hand_out();
         for look in self.watch.end_round() {
             // Who is gone needs no answer.
@@ -163,10 +171,15 @@ impl<H: Host> Node<H> {
     }
 
     /// Replies that were handed out reach clients that read them.
-    async fn say_goodbye(&self) {
-        let end = self.host.now().monotonic.plus_ms(GOODBYE_MS_MAX);
+    async fn say_goodbye(&self, ended: &Ended) {
+        let now = self.host.now().monotonic;
+        if *ended == Ended::Stopped {
+            self.chronicle.stopped(now);
+        }
+        let end = now.plus_ms(GOODBYE_MS_MAX);
         while !self.clients.all_written() && self.host.now().monotonic < end {
             self.host.sleep_until(self.host.now().monotonic.plus_ms(10)).await;
         }
+        self.chronicle.said_goodbye(self.clients.all_written());
     }
 }

@@ -129,7 +129,7 @@ impl Peers {
     /// Puts a frame into an outbox; dropped while the peer is not connected.
     pub fn send(&self, to: BrokerId, class: PeerClass, frame: Vec<Bytes>) {
         let Some(link) = self.0.links.get(&to) else {
-            warn!(self.0.log, "a frame for a broker that is not in the book is dropped"; "broker" => to.0);
+            warn!(self.0.log, "a frame for a broker that is not in the book is dropped"; "peer" => to.0);
             return;
         };
         let bytes: usize = frame.iter().map(Bytes::len).sum();

@@ -7,6 +7,7 @@
 
 use super::address::{Address, Listener};
 use super::layers::Counting;
+use super::log_settings::LogSettings;
 use super::own::{CLUSTER_ID, METRICS_LISTENER, own_setting};
 use super::{Finding, id_text};
 use ottla_core::config::broker_setting;
@@ -101,6 +102,9 @@ impl NodeConfiguration {
         let data = reader.data();
         let (cluster_id, rack) = (reader.filled(CLUSTER_ID), reader.filled("broker.rack"));
         let metrics = reader.metrics();
+        for (name, sentence) in LogSettings::read(counting).1 {
+            reader.note(name, sentence);
+        }
         let others = counting.values().filter(|entry| broker_setting(&entry.name).is_some() && !Self::reads(&entry.name));
         let (_, peers) = listeners?;
         Some(NodeConfiguration {

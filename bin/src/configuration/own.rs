@@ -14,9 +14,18 @@ pub const CLUSTER_ID: &str = "cluster.id";
 /// Where metrics and health are served: `host:port`, or `off`.
 pub const METRICS_LISTENER: &str = "ottla.metrics.listener";
 
+/// How log lines look: `human` or `json`.
+pub const LOG_FORMAT: &str = "ottla.log.format";
+/// The least that is logged: `error`, `warn`, `info` or `debug`.
+pub const LOG_LEVEL: &str = "ottla.log.level";
+
 /// All of them.
-pub const OWN_SETTINGS: [OwnSetting; 2] =
-    [OwnSetting { name: CLUSTER_ID, default: None }, OwnSetting { name: METRICS_LISTENER, default: Some("127.0.0.1:9404") }];
+pub const OWN_SETTINGS: [OwnSetting; 4] = [
+    OwnSetting { name: CLUSTER_ID, default: None },
+    OwnSetting { name: METRICS_LISTENER, default: Some("127.0.0.1:9404") },
+    OwnSetting { name: LOG_FORMAT, default: Some("human") },
+    OwnSetting { name: LOG_LEVEL, default: Some("info") },
+];
 
 /// The setting of this name.
 #[must_use]

@@ -14,6 +14,7 @@ mod page;
 mod process;
 
 use crate::disk::Flushes;
+use crate::logs::Dropped;
 use health::Verdict;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -25,6 +26,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use ottla_net::{Lookout, NodeMetrics};
 use std::convert::Infallible;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -49,6 +51,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct Metrics(Arc<Shared>);
 
+/// What is counted outside the broker's loop; goes on counting.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// How long flushes of files took.
+    pub flushes: Flushes,
+    /// Lines of the log that nobody read in time.
+    pub lines_dropped: Dropped,
+}
+
 struct Shared {
     stage: Mutex<Stage>,
     /// Who looks at the broker holds it.
@@ -61,13 +72,13 @@ enum Stage {
     /// The broker reads its logs.
     Starting,
     /// Its loop runs.
-    Running(Lookout, Flushes),
+    Running(Lookout, Counted),
 }
 
 /// What a look at the broker shows.
 enum Seen {
     Starting,
-    Node(Box<NodeMetrics>, Flushes),
+    Node(Box<NodeMetrics>, Counted),
     Silent,
     Ended,
 }
@@ -96,19 +107,19 @@ impl Metrics {
     }
 
     /// The broker's loop runs.
-    pub fn running(&self, lookout: Lookout, flushes: Flushes) {
-        *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Running(lookout, flushes);
+    pub fn running(&self, lookout: Lookout, counted: Counted) {
+        *self.0.stage.lock().unwrap_or_else(PoisonError::into_inner) = Stage::Running(lookout, counted);
     }
 
     async fn look(&self) -> Seen {
         let stage = self.0.stage.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Stage::Running(lookout, flushes) = stage else { return Seen::Starting };
+        let Stage::Running(lookout, counted) = stage else { return Seen::Starting };
         let look = async {
             let _turn = self.0.turn.lock().await;
             lookout.look().await
         };
         match timeout(LOOK_MAX, look).await {
-            Ok(Some(node)) => Seen::Node(Box::new(node), flushes),
+            Ok(Some(node)) => Seen::Node(Box::new(node), counted),
             Ok(None) => Seen::Ended,
             Err(_) => Seen::Silent,
         }
@@ -130,11 +141,12 @@ impl Metrics {
     }
 
     async fn metrics(&self) -> Response<Full<Bytes>> {
-        let Seen::Node(node, flushes) = self.look().await else {
+        let Seen::Node(node, counted) = self.look().await else {
             return tell(self.verdict(health::live).await);
         };
-        let flushes = flushes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut response = text(StatusCode::OK, page::page(&node, &flushes, self.0.started));
+        let flushes = counted.flushes.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let lines_dropped = counted.lines_dropped.load(Ordering::Acquire);
+        let mut response = text(StatusCode::OK, page::page(&node, &flushes, lines_dropped, self.0.started));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(exposition::CONTENT_TYPE));
         response
     }

@@ -19,7 +19,7 @@ const BOUNDS: core::ops::RangeInclusive<u32> = 6..=26;
 
 /// The whole page.
 #[must_use]
-pub fn page(node: &NodeMetrics, flushes: &Timing, started: SystemTime) -> String {
+pub fn page(node: &NodeMetrics, flushes: &Timing, lines_dropped: u64, started: SystemTime) -> String {
     let mut page = Exposition::default();
     traffic(&node.broker, &mut page);
     replicas(&node.broker, &mut page);
@@ -31,6 +31,8 @@ pub fn page(node: &NodeMetrics, flushes: &Timing, started: SystemTime) -> String
     summary(&mut page, "kafka_log_logflushstats_logflushrateandtimems", "Flushes of log files, ms.", &[], flushes, true);
     histogram(&mut page, "ottla_log_flush_seconds", "Flushes of log files.", &[(None, flushes)]);
     ours(node, &mut page);
+    let help = "Lines of the log that were dropped because stderr was not read fast enough.";
+    page.single("ottla_log_lines_dropped_total", Kind::Counter, help, lines_dropped);
     super::process::ProcessMetrics::look().write(started, &mut page);
     page.into_text()
 }
@@ -271,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_page_is_well_formed_and_names_things_as_kafka_does() {
-        let text = page(&node(), &Timing::default(), SystemTime::now());
+        let text = page(&node(), &Timing::default(), 0, SystemTime::now());
         let mut announced = BTreeSet::new();
         let mut samples = BTreeSet::new();
         for line in text.lines() {

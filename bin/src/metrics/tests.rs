@@ -38,7 +38,7 @@ fn a_broker_that_starts_is_not_well() {
 fn a_broker_that_ended_or_hangs_is_told_apart() {
     let (metrics, address) = served();
     let (inbox, receiver) = ottla_net::Inbox::new();
-    metrics.running(inbox.lookout(), Flushes::default());
+    metrics.running(inbox.lookout(), Counted::default());
     let ask = || talk(address, b"GET /health/live HTTP/1.0\r\n\r\n");
     assert!(ask().contains("The broker's loop said nothing for 2 seconds."));
     drop(receiver);

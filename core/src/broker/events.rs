@@ -21,6 +21,7 @@ impl Broker {
                 let is_ours = leader == Some(self.config.broker);
                 self.leader_changes += u64::from(leader.is_some());
                 self.elections_won += u64::from(is_ours);
+                self.note_leader(group, leader, term);
                 self.lose_waiters(now, group, term, is_ours, out);
                 self.look_at_deletions(now, out);
                 self.wake(group);

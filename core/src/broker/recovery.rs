@@ -116,6 +116,7 @@ impl Recovery {
             traffic: Traffic::default(),
             elections_won: 0,
             leader_changes: 0,
+            leader_news: super::LeaderChanges::default(),
             canary: 0,
         }
     }
