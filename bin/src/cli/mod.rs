@@ -7,6 +7,7 @@ mod cluster;
 mod config;
 mod config_file;
 mod consume;
+mod doctor;
 pub mod log;
 mod output;
 mod partitioner;
@@ -49,6 +50,9 @@ pub enum Command {
     /// Look at the cluster as a whole.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Find out why clients can't connect.
+    #[command(subcommand)]
+    Doctor(doctor::DoctorCommand),
     /// Measure brokers, and what this machine bears at all.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -66,6 +70,7 @@ impl Command {
             Command::Consume(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Cluster(command) => command.run(),
+            Command::Doctor(command) => command.run(),
             Command::Bench(command) => command.run(),
             Command::Log(command) => return log::run(&command),
         };

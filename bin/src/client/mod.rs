@@ -9,7 +9,7 @@ mod failure;
 mod link;
 
 pub use failure::Failure;
-use link::Link;
+pub use link::Link;
 use ottla_core::protocol::messages::metadata::{MetadataRequest, MetadataResponse, request, response};
 use ottla_core::protocol::{ErrorCode, Request, Text};
 use std::collections::BTreeMap;

@@ -19,6 +19,7 @@ mod own;
 mod sources;
 mod toml_file;
 
+pub use address::Address;
 pub use cluster_id::id_text;
 pub use entry::{Entry, Origin};
 pub use environment::belongs_to_kafka;
