@@ -5,6 +5,7 @@
 
 use ottla_core::Broker;
 use ottla_core::broker::Standing;
+use ottla_core::input::Input;
 use ottla_core::time::Instant;
 use slog::{Logger, debug, info, o, warn};
 
@@ -73,18 +74,20 @@ impl Chronicle {
         }
     }
 
-    /// A graceful stop was asked for; told once.
-    pub(crate) fn stops(&mut self, now: Instant) {
-        if self.stopping.is_none() {
+    /// A fact goes to the core; the first wish for a graceful stop is told.
+    pub(crate) fn sees(&mut self, input: &Input, now: Instant) {
+        if matches!(input, Input::Stop) && self.stopping.is_none() {
             self.stopping = Some(now);
             info!(self.log, "stopping: leaderships are handed over");
         }
     }
 
-    /// The stop is complete but for replies on their way.
-    pub(crate) fn stopped(&self, now: Instant) {
-        let took_ms = self.stopping.map_or(0, |since| now.since_us(since) / 1000);
-        info!(self.log, "stopping: nothing is left that another could lead"; "took_ms" => took_ms);
+    /// The loop ends; a stop is complete but for replies on their way.
+    pub(crate) fn ends(&self, now: Instant) {
+        if let Some(since) = self.stopping {
+            let took_ms = now.since_us(since) / 1000;
+            info!(self.log, "stopping: nothing is left that another could lead"; "took_ms" => took_ms);
+        }
     }
 
     /// Replies that nobody read in time.

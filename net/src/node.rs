@@ -86,7 +86,7 @@ impl<H: Host> Node<H> {
         let mut first = None;
         loop {
             if let Some(ended) = self.round(first.take()) {
-                self.say_goodbye(&ended).await;
+                self.say_goodbye().await;
                 return ended;
             }
             // Replies are written and requests gathered before the next round, also when it could start at once.
@@ -109,9 +109,7 @@ impl<H: Host> Node<H> {
                     if let Input::Peer { from, frame } = &input {
                         self.peers.taken(*from, frame.len());
                     }
-                    if matches!(input, Input::Stop) {
-                        self.chronicle.stops(now.monotonic);
-                    }
+                    self.chronicle.sees(&input, now.monotonic);
                     self.watch.sees(&input, now.monotonic);
                     self.broker.step(now, input, &mut self.outputs);
                 }
@@ -171,11 +169,9 @@ impl<H: Host> Node<H> {
     }
 
     /// Replies that were handed out reach clients that read them.
-    async fn say_goodbye(&self, ended: &Ended) {
+    async fn say_goodbye(&self) {
         let now = self.host.now().monotonic;
-        if *ended == Ended::Stopped {
-            self.chronicle.stopped(now);
-        }
+        self.chronicle.ends(now);
         let end = now.plus_ms(GOODBYE_MS_MAX);
         while !self.clients.all_written() && self.host.now().monotonic < end {
             self.host.sleep_until(self.host.now().monotonic.plus_ms(10)).await;

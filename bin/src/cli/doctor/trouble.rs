@@ -41,21 +41,23 @@ impl Trouble {
 
     /// Nobody took the connection.
     pub fn not_connected(address: &Address, error: &Error) -> Trouble {
-        match error.kind() {
-            ErrorKind::ConnectionRefused => Trouble::new(
+        if error.kind() == ErrorKind::ConnectionRefused {
+            return Trouble::new(
                 format!("Nothing listens at {address}: the connection is refused."),
                 "Start the broker, or correct the port: advertised.listeners must name the port that clients reach, such as the one a \
                  container publishes, and listeners the one the broker binds.",
-            ),
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => Trouble::new(
+            );
+        }
+        if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::WouldBlock) {
+            return Trouble::new(
                 format!("{address} does not answer: no connection in time."),
                 "Look for a firewall between here and there, or a host in advertised.listeners that only other networks reach.",
-            ),
-            _ => Trouble::new(
-                format!("{address} can't be reached: {error}."),
-                "Set the broker's advertised.listeners to an address that clients reach.",
-            ),
+            );
         }
+        Trouble::new(
+            format!("{address} can't be reached: {error}."),
+            "Set the broker's advertised.listeners to an address that clients reach.",
+        )
     }
 
     /// It speaks TLS.
