@@ -176,11 +176,16 @@ impl Broker {
     #[must_use]
     pub fn inspect(&self) -> BrokerView {
         BrokerView {
-            groups: self.local.replicas.views(),
+            groups: self.group_views().collect(),
             held: self.held.len(),
             parked: self.parking.len(),
             reads: self.reads.len(),
         }
+    }
+
+    /// All groups that take part, for checkers, ascending.
+    pub fn group_views(&self) -> impl Iterator<Item = crate::raft::GroupView> {
+        self.local.replicas.views()
     }
 
     /// What the committed entries of a group say of its producers, for checkers; `None` where nobody wrote that has an id.

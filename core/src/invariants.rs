@@ -16,7 +16,7 @@ use crate::broker::Broker;
 use crate::broker::work::Work;
 use crate::controller::ControllerRevision;
 use crate::limits::{BATCHES_PER_PRODUCER, FETCH_SESSION_PARTITIONS_MAX, PRODUCERS_PER_PARTITION_MAX, REQUESTS_IN_FLIGHT_MAX};
-use crate::partition::{Partition, Waiter};
+use crate::partition::{Partition, Producers, Waiter};
 use crate::raft::RaftGroup;
 use std::collections::BTreeSet;
 
@@ -64,7 +64,10 @@ fn check_between_modules(broker: &Broker) {
     for raft in broker.local.replicas.groups() {
         check_offsets(raft);
         check_leader_table(broker, raft);
-        check_producers(broker, raft);
+        raft.log().check_tail();
+        if let Some(producers) = broker.local.producers.get(&raft.id()) {
+            check_producers(producers, raft);
+        }
     }
     let mut waiting = BTreeSet::new();
     for partition in broker.local.partitions.values() {
@@ -85,14 +88,6 @@ fn check_bounds(broker: &Broker) {
     assert!(most <= REQUESTS_IN_FLIGHT_MAX, "I16: {most} requests of one connection are parked");
     let partitions = broker.sessions.partitions();
     assert!(partitions <= FETCH_SESSION_PARTITIONS_MAX, "I16: {partitions} partitions are in fetch sessions");
-    for raft in broker.local.replicas.groups() {
-        raft.log().check_tail();
-        let Some(producers) = broker.local.producers.get(&raft.id()) else { continue };
-        let (count, batches) =
-            producers.committed().iter().fold((0, 0), |(n, most), (_, window)| (n + 1, window.newest_first().count().max(most)));
-        assert!(count <= PRODUCERS_PER_PARTITION_MAX, "I16: {:?} remembers {count} producers", raft.id());
-        assert!(batches <= BATCHES_PER_PRODUCER, "I16: {:?} remembers {batches} batches of a producer", raft.id());
-    }
 }
 
 fn check_offsets(raft: &RaftGroup) {
@@ -110,10 +105,15 @@ fn check_leader_table(broker: &Broker, raft: &RaftGroup) {
     }
 }
 
-fn check_producers(broker: &Broker, raft: &RaftGroup) {
-    if let Some(producers) = broker.local.producers.get(&raft.id()) {
-        producers.check(raft.log().last_index());
+fn check_producers(producers: &Producers, raft: &RaftGroup) {
+    producers.check(raft.log().last_index());
+    let (mut count, mut batches) = (0, 0);
+    for (_, window) in producers.committed().iter() {
+        count += 1;
+        batches = window.newest_first().len().max(batches);
     }
+    assert!(count <= PRODUCERS_PER_PARTITION_MAX, "I16: {:?} remembers {count} producers", raft.id());
+    assert!(batches <= BATCHES_PER_PRODUCER, "I16: {:?} remembers {batches} batches of a producer", raft.id());
 }
 
 fn check_waiters(partition: &Partition, raft: &RaftGroup) {

@@ -51,8 +51,10 @@ impl Clock {
     /// Both clocks at simulated time `at`.
     pub(crate) fn now(&self, at: u64) -> Now {
         let elapsed = at.saturating_sub(self.booted_at);
-        let gained = i128::from(elapsed) * i128::from(self.drift_ppm) / 1_000_000;
-        let local = u64::try_from(i128::from(elapsed) + gained).expect("drift is far below one");
+        // Whole seconds and the rest apart: the product of both would need 128 bits, whose division is slow.
+        let signed = |us: u64| i64::try_from(us).expect("runs are short");
+        let gained = signed(elapsed / 1_000_000) * self.drift_ppm + signed(elapsed % 1_000_000) * self.drift_ppm / 1_000_000;
+        let local = u64::try_from(signed(elapsed) + gained).expect("drift is far below one");
         let wall = EPOCH_MS + i64::try_from(at / 1000).expect("runs are short") + self.wall_offset_ms;
         Now { monotonic: Instant(self.start + local), wall: WallTime(wall.max(0)) }
     }
@@ -60,10 +62,10 @@ impl Clock {
     /// The first simulated time at which the monotonic clock shows at least `deadline`.
     pub(crate) fn when(&self, deadline: Instant, now: u64) -> u64 {
         let local = deadline.0.saturating_sub(self.start);
-        let scale = i128::from(1_000_000 + self.drift_ppm);
-        let elapsed = (i128::from(local) * 1_000_000 + scale - 1) / scale;
+        let scale = u64::try_from(1_000_000 + self.drift_ppm).expect("drift is far below one");
         // Rounding may be off by one: start a little before and walk.
-        let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX / 4).saturating_sub(2);
+        let whole = (local / scale).saturating_mul(1_000_000);
+        let elapsed = whole.saturating_add((local % scale * 1_000_000).div_ceil(scale)).min(u64::MAX / 4).saturating_sub(2);
         let mut at = (self.booted_at + elapsed).max(now);
         while self.now(at).monotonic < deadline && at < u64::MAX / 8 {
             at += 1;

@@ -27,14 +27,13 @@ use crate::shape::Shape;
 use crate::trace::Trace;
 use crate::views::GroupSeen;
 use bytes::{BufMut, Bytes, BytesMut};
-use event::{Event, Scheduled};
+use event::{Agenda, Event};
 use ottla_core::Broker;
 use ottla_core::ids::{BrokerId, ConnectionId, GroupId};
 use ottla_core::input::Input;
 use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use streams::Link;
 
 /// Something the driver of the cluster must react to.
@@ -94,8 +93,7 @@ pub(crate) struct Cluster {
     pub(crate) seed: u64,
     pub(crate) shape: Shape,
     pub(crate) now: u64,
-    number: u64,
-    heap: BinaryHeap<Reverse<Scheduled>>,
+    agenda: Agenda,
     nodes: Vec<Node>,
     net: Network,
     links: BTreeMap<ConnectionId, Link>,
@@ -136,8 +134,7 @@ impl Cluster {
         Cluster {
             seed,
             now: 0,
-            number: 0,
-            heap: BinaryHeap::new(),
+            agenda: Agenda::default(),
             nodes,
             net: Network::new(seed, shape.net),
             links: BTreeMap::new(),
@@ -190,8 +187,7 @@ impl Cluster {
     // ---- time ----
 
     fn schedule(&mut self, at: u64, event: Event) {
-        self.number += 1;
-        self.heap.push(Reverse(Scheduled { at: at.max(self.now), number: self.number, event }));
+        self.agenda.push(at.max(self.now), event);
     }
 
     /// Asks for a [`Happening::Wake`].
@@ -201,12 +197,12 @@ impl Cluster {
 
     /// When the next event happens.
     pub(crate) fn next_at(&self) -> Option<u64> {
-        self.heap.peek().map(|Reverse(s)| s.at)
+        self.agenda.next_at()
     }
 
     /// Lets the next event happen. `None` when there is nothing for the driver in it.
     pub(crate) fn step(&mut self) -> Option<Happening> {
-        let Reverse(Scheduled { at, event, .. }) = self.heap.pop()?;
+        let (at, event) = self.agenda.pop()?;
         self.now = at;
         match event {
             Event::Round { node, life } => {
@@ -232,9 +228,8 @@ impl Cluster {
             Event::Peer { from, to, life, frame } => {
                 let is_cut = self.net.is_cut(End::Broker(from), End::Broker(to), self.now);
                 if !is_cut && (self.nodes[to].life == life || life == ANY_LIFE) && self.nodes[to].broker.is_some() {
-                    let hashed = frame.clone();
-                    let input = Input::Peer { from: broker_id(from), frame };
-                    self.input(to, input, 2 + n64(from), &hashed);
+                    self.trace_input(to, 2 + n64(from), &frame);
+                    self.take_in(to, Input::Peer { from: broker_id(from), frame });
                 }
                 None
             }

@@ -139,7 +139,7 @@ impl World {
         for node in up {
             let mut seen = Vec::new();
             if let Some(broker) = self.cluster.broker(node) {
-                crate::views::look(broker, &mut seen);
+                crate::views::look(broker, &[], &mut seen);
             }
             for view in seen {
                 groups.entry(view.group).or_default().push(view);
@@ -291,7 +291,7 @@ impl World {
         for node in 0..self.cluster.shape.brokers {
             let mut seen = Vec::new();
             if let Some(broker) = self.cluster.broker(node) {
-                crate::views::look(broker, &mut seen);
+                crate::views::look(broker, &[], &mut seen);
             }
             for view in seen.into_iter().filter(|v| v.group == group && v.is_leader) {
                 let found = (

@@ -33,22 +33,25 @@ pub(crate) struct GroupSeen {
     pub(crate) producers: u64,
 }
 
-/// Looks at all groups of a broker.
-pub(crate) fn look(broker: &Broker, into: &mut Vec<GroupSeen>) {
+/// Looks at all groups of a broker. What was `seen` of it in this life tells the digests of those that committed nothing since.
+pub(crate) fn look(broker: &Broker, seen: &[GroupSeen], into: &mut Vec<GroupSeen>) {
     into.clear();
-    into.extend(broker.inspect().groups.into_iter().map(|view| GroupSeen {
-        group: view.group,
-        term: view.term,
-        is_leader: view.role == Role::Leader,
-        commit: view.commit,
-        commit_chain: view.commit_chain,
-        persisted: view.persisted,
-        last_index: view.last_index,
-        high_watermark: view.high_watermark,
-        log_end: view.log_end,
-        log_start: view.log_start,
-        producers: producers(broker, view.group),
-    }));
+    for view in broker.group_views() {
+        let known = seen.get(into.len()).filter(|known| (known.group, known.commit) == (view.group, view.commit));
+        into.push(GroupSeen {
+            group: view.group,
+            term: view.term,
+            is_leader: view.role == Role::Leader,
+            commit: view.commit,
+            commit_chain: view.commit_chain,
+            persisted: view.persisted,
+            last_index: view.last_index,
+            high_watermark: view.high_watermark,
+            log_end: view.log_end,
+            log_start: view.log_start,
+            producers: known.map_or_else(|| producers(broker, view.group), |known| known.producers),
+        });
+    }
 }
 
 /// Digest of what is known of a group's producers by what is committed; 0 for none.

@@ -76,7 +76,7 @@ impl ProducerWindow {
     }
 
     /// Its last batches of that epoch, newest first.
-    pub fn newest_first(&self) -> impl Iterator<Item = &ProducedBatch> {
+    pub fn newest_first(&self) -> impl ExactSizeIterator<Item = &ProducedBatch> {
         self.batches[..self.len].iter().rev()
     }
 

@@ -131,8 +131,10 @@ impl AckQueue {
     /// When they do not.
     pub fn check_order(&self) {
         for queue in [&self.written, &self.committed] {
-            for (a, b) in queue.iter().zip(queue.iter().skip(1)) {
-                assert!(a.index <= b.index, "produce waiters out of order: {:?} before {:?}", a, b);
+            let mut last = Index(0);
+            for waiter in queue {
+                assert!(last <= waiter.index, "produce waiters out of order: one at {last} before {waiter:?}");
+                last = waiter.index;
             }
         }
     }

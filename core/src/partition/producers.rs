@@ -176,6 +176,11 @@ impl Producers {
     /// # Panics
     /// When it does not hold.
     pub fn check(&self, log_last: Index) {
+        if self.deltas.is_empty() {
+            assert!(self.commit <= log_last, "producers' batches are committed up to {:?}, beyond the log", self.commit);
+            assert!(self.newest.is_empty(), "each producer's newest batch is known");
+            return;
+        }
         let mut newest = BTreeMap::new();
         let mut last = self.commit;
         for (number, delta) in (self.first..).zip(&self.deltas) {

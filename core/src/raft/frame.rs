@@ -82,8 +82,9 @@ impl FrameBuilder {
 
     fn begin(&mut self) {
         if self.headers.is_empty() {
-            self.headers.put_u8(VERSION);
-            self.headers.put_bytes(0, FRAME_HEADER - 1);
+            // One message is the most common frame.
+            self.headers.reserve(FRAME_HEADER + RAFT_HEADER);
+            self.headers.put_slice(&[VERSION, 0, 0, 0, 0, 0, 0, 0]);
             self.bytes = FRAME_HEADER;
         }
     }
@@ -106,14 +107,16 @@ impl FrameBuilder {
         if message.context[..] == *TRANSFER_CONTEXT {
             flags |= FLAG_TRANSFER;
         }
-        let header = &mut self.headers;
-        header.put_slice(&[TAG_RAFT, kind, flags, 0]);
-        header.put_u32_le(u32::try_from(length).expect("appends are bounded by settings and the largest batch"));
-        for number in
-            [group.0, message.term, message.index, message.log_term, message.commit, message.commit_term, message.reject_hint]
-        {
-            header.put_u64_le(number);
+        let mut header = [0; RAFT_HEADER];
+        header[..4].copy_from_slice(&[TAG_RAFT, kind, flags, 0]);
+        let size = u32::try_from(length).expect("appends are bounded by settings and the largest batch");
+        header[4..8].copy_from_slice(&size.to_le_bytes());
+        let numbers =
+            [group.0, message.term, message.index, message.log_term, message.commit, message.commit_term, message.reject_hint];
+        for (field, number) in header[8..].chunks_exact_mut(8).zip(numbers) {
+            field.copy_from_slice(&number.to_le_bytes());
         }
+        self.headers.put_slice(&header);
         self.bytes += RAFT_HEADER + length;
         true
     }

@@ -465,9 +465,8 @@ impl Replicas {
     }
 
     /// All groups that take part (their folder and what was found in it are durable), for checkers, ascending.
-    #[must_use]
-    pub fn views(&self) -> Vec<GroupView> {
-        self.groups.values().filter(|group| group.is_open()).map(RaftGroup::view).collect()
+    pub fn views(&self) -> impl Iterator<Item = GroupView> {
+        self.groups.values().filter(|group| group.is_open()).map(RaftGroup::view)
     }
 }
 

@@ -149,28 +149,25 @@ const TIMEOUT_NOW: u8 = 14;
 const PRE_VOTE: u8 = 17;
 const PRE_VOTE_RESPONSE: u8 = 18;
 
-fn messages(frame: &[u8]) -> Vec<RaftMessage> {
-    let mut found = Vec::new();
+fn messages(frame: &[u8]) -> impl Iterator<Item = RaftMessage> {
     let size = frame.get(4..8).map_or(0, |b| u32::from_le_bytes(b.try_into().expect("four bytes")));
     let end = FRAME_HEADER + usize::try_from(size).unwrap_or(0);
     let mut at = FRAME_HEADER;
-    while let Some(tag) = frame.get(at).filter(|_| at < end) {
-        if *tag != 1 {
+    std::iter::from_fn(move || {
+        while *frame.get(at).filter(|_| at < end)? != 1 {
             at += OTHER_HEADER;
-            continue;
         }
-        let Some(header) = frame.get(at..at + RAFT_HEADER) else { break };
+        let header = frame.get(at..at + RAFT_HEADER)?;
+        at += RAFT_HEADER;
         let long = |from: usize| u64::from_le_bytes(header[from..from + 8].try_into().expect("eight bytes"));
-        found.push(RaftMessage {
+        Some(RaftMessage {
             kind: header[1],
             is_rejected: header[2] & 1 != 0,
             group: GroupId(long(8)),
             term: Term(long(16)),
             index: Index(long(24)),
-        });
-        at += RAFT_HEADER;
-    }
-    found
+        })
+    })
 }
 
 /// I6.
@@ -181,22 +178,22 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
         }
         watch.counters.promises += 1;
         let RaftMessage { group, term, index, .. } = message;
-        let promised = watch.promised(node, group).cloned().unwrap_or_default();
+        let (promised_term, promised_vote) = watch.promised(node, group).map_or((Term::default(), None), |p| (p.term, p.vote));
         let durable_term = watch.durable_term(node, group);
         if message.kind == TIMEOUT_NOW {
             watch.counters.handovers += 1;
         }
-        let says = kind_name(message.kind);
         if term > durable_term {
             return breach(
                 "I6",
                 format!(
-                    "Nothing is sent that depends on un-synced state, but broker {node} sent {says} of term {term} in group {group} while its \
-                     disk knows term {durable_term}."
+                    "Nothing is sent that depends on un-synced state, but broker {node} sent {} of term {term} in group {group} while its \
+                     disk knows term {durable_term}.",
+                    kind_name(message.kind)
                 ),
             );
         }
-        let voted = promised.vote.filter(|_| promised.term == durable_term).and_then(|b| usize::try_from(b.0).ok());
+        let voted = promised_vote.filter(|_| promised_term == durable_term).and_then(|b| usize::try_from(b.0).ok());
         if message.kind == VOTE_RESPONSE && !message.is_rejected && term == durable_term && voted != Some(to) {
             return breach(
                 "I6",

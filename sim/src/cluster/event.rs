@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use ottla_core::ids::{ConnectionId, DiskId};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// What happens at a moment.
 #[derive(Debug)]
@@ -22,27 +24,57 @@ pub(super) enum Event {
     Wake { token: u64 },
 }
 
-/// An event and its place in the order of all.
-#[derive(Debug)]
-pub(super) struct Scheduled {
-    pub(super) at: u64,
-    pub(super) number: u64,
-    pub(super) event: Event,
+/// All that will happen, by time and number. The heap moves keys only: events lie still in slots.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    slots: Vec<Option<Event>>,
+    free: Vec<usize>,
+    number: u64,
 }
 
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        (self.at, self.number) == (other.at, other.number)
+impl Agenda {
+    pub(super) fn push(&mut self, at: u64, event: Event) {
+        self.number += 1;
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(event);
+        self.heap.push(Reverse((at, self.number, slot)));
+    }
+
+    /// What is next, and when.
+    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+        let Reverse((at, _, slot)) = self.heap.pop()?;
+        self.free.push(slot);
+        self.slots[slot].take().map(|event| (at, event))
+    }
+
+    /// When the next event happens.
+    pub(super) fn next_at(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
 }
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_first_happens_first_and_equals_keep_their_order() {
+        let mut agenda = Agenda::default();
+        for round in 0..3 {
+            for (at, token) in [(5, 1), (3, 2), (5, 3), (4, 4)] {
+                agenda.push(at, Event::Wake { token });
+            }
+            assert_eq!(agenda.next_at(), Some(3), "round {round}");
+            let order = std::iter::from_fn(|| agenda.pop()).map(|(at, event)| {
+                let Event::Wake { token } = event else { panic!("{event:?}") };
+                (at, token)
+            });
+            assert_eq!(order.collect::<Vec<_>>(), [(3, 2), (4, 4), (5, 1), (5, 3)]);
+        }
+        assert_eq!(agenda.slots.len(), 4, "slots are used again");
     }
 }

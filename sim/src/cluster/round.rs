@@ -16,8 +16,17 @@ use ottla_core::output::Output;
 
 impl Cluster {
     pub(super) fn input(&mut self, node: usize, input: Input, kind: u64, payload: &[u8]) {
+        self.trace_input(node, kind, payload);
+        self.take_in(node, input);
+    }
+
+    pub(super) fn trace_input(&mut self, node: usize, kind: u64, payload: &[u8]) {
         self.trace.event(self.now, n64(node), kind);
         self.trace.bytes(payload);
+    }
+
+    /// Takes in what is in the trace already.
+    pub(super) fn take_in(&mut self, node: usize, input: Input) {
         self.nodes[node].inbox.push(input);
         self.round_soon(node);
     }
@@ -43,29 +52,31 @@ impl Cluster {
         this.is_round_due = false;
         this.rounds += 1;
         self.counters.rounds += 1;
-        let inputs = std::mem::take(&mut this.inbox);
+        let mut inputs = std::mem::take(&mut this.inbox);
         let now = this.clock.now(self.now);
         let Some(broker) = this.broker.as_mut() else { return };
         let checked = &mut this.checked;
         let outputs = &mut self.outputs;
         let views = &mut self.views;
+        let seen = self.watch.seen(node);
         if self.trace.is_printing() {
             for input in &inputs {
                 self.trace.line(self.now, &format!("b{node}"), &format!("<- {}", brief(input)));
             }
         }
         let result = catch(|| {
-            for input in inputs {
+            for input in inputs.drain(..) {
                 broker.step(now, input, outputs);
             }
             broker.end_round(now, outputs);
             checked.check_round(broker);
-            views::look(broker, views);
+            views::look(broker, seen, views);
         });
         if let Err(what) = result {
             self.fail(FailureKind::Safety, "panic", format!("Broker {node} broke its own assertion: {what}."));
             return;
         }
+        this.inbox = inputs;
         let views = std::mem::take(&mut self.views);
         let verdict = self.watch.said(node, &views);
         self.views = views;

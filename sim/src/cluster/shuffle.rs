@@ -5,7 +5,28 @@ use crate::dice::Draw;
 use ottla_core::disk::{DiskAction, FileName};
 use ottla_core::ids::BrokerId;
 use ottla_core::output::{Output, PeerClass};
-use std::collections::BTreeMap;
+
+/// What keeps its order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Sequence {
+    File(FileName),
+    Lane(BrokerId, PeerClass),
+}
+
+fn sequence_of(output: &Output) -> Option<Sequence> {
+    match output {
+        Output::Disk(op) => match &op.action {
+            DiskAction::Append { file, .. } => Some(Sequence::File(*file)),
+            DiskAction::CreateGroup { .. }
+            | DiskAction::RemoveGroup { .. }
+            | DiskAction::Read { .. }
+            | DiskAction::Truncate { .. }
+            | DiskAction::Remove { .. } => None,
+        },
+        Output::Peer { to, class, .. } => Some(Sequence::Lane(*to, *class)),
+        Output::Reply { .. } | Output::Close { .. } | Output::Halt(_) | Output::Stopped => None,
+    }
+}
 
 /// Any order, except that appends to one file keep theirs.
 pub(super) fn shuffle(list: &mut Vec<Output>, dice: &mut Draw) {
@@ -17,35 +38,15 @@ pub(super) fn shuffle(list: &mut Vec<Output>, dice: &mut Draw) {
     for n in (1..count).rev() {
         order.swap(n, usize::try_from(dice.below(n64(n) + 1)).expect("an index"));
     }
-    let file_of = |output: &Output| match output {
-        Output::Disk(op) => match &op.action {
-            DiskAction::Append { file, .. } => Some(*file),
-            DiskAction::CreateGroup { .. }
-            | DiskAction::RemoveGroup { .. }
-            | DiskAction::Read { .. }
-            | DiskAction::Truncate { .. }
-            | DiskAction::Remove { .. } => None,
-        },
-        Output::Reply { .. } | Output::Close { .. } | Output::Peer { .. } | Output::Halt(_) | Output::Stopped => None,
-    };
-    let mut per_file: BTreeMap<FileName, Vec<usize>> = BTreeMap::new();
-    for (place, at) in order.iter().enumerate() {
-        if let Some(file) = file_of(&list[*at]) {
-            per_file.entry(file).or_default().push(place);
-        }
-    }
-    // Frames of one class to one peer keep their order too: they share a connection.
-    let mut per_lane: BTreeMap<(BrokerId, PeerClass), Vec<usize>> = BTreeMap::new();
-    for (place, at) in order.iter().enumerate() {
-        if let Output::Peer { to, class, .. } = &list[*at] {
-            per_lane.entry((*to, *class)).or_default().push(place);
-        }
-    }
-    for places in per_file.into_values().chain(per_lane.into_values()) {
-        let mut originals: Vec<usize> = places.iter().map(|place| order[*place]).collect();
+    // Appends to one file keep their order, and frames of one class to one peer, too: they share a connection.
+    let mut bound: Vec<(Sequence, usize)> =
+        order.iter().enumerate().filter_map(|(place, at)| Some((sequence_of(&list[*at])?, place))).collect();
+    bound.sort_unstable();
+    for run in bound.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
+        let mut originals: Vec<usize> = run.iter().map(|(_, place)| order[*place]).collect();
         originals.sort_unstable();
-        for (place, original) in places.into_iter().zip(originals) {
-            order[place] = original;
+        for ((_, place), original) in run.iter().zip(originals) {
+            order[*place] = original;
         }
     }
     let mut slots: Vec<Option<Output>> = list.drain(..).map(Some).collect();

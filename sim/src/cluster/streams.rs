@@ -200,18 +200,18 @@ impl Cluster {
         if link.life != self.nodes[node].life {
             return;
         }
-        let note = usize::try_from(number.0).ok().and_then(|at| link.notes.get(at)).cloned();
-        let latest = note.clone();
-        if let (Some(note @ Note::ProduceAll { .. }), Some(frame)) = (note, frame.as_ref()) {
-            let whole = contiguous(frame.clone());
-            let disks: Vec<&SimDisk> = self.nodes.iter().map(|n| &n.disk).collect();
-            let verdict = promises::check_reply(&self.watch, node, &disks, &note, whole);
-            self.judge(verdict);
-        }
-        if let (Some(note @ Note::Latest { .. }), Some(frame)) = (latest, frame.as_ref()) {
-            let verdict = promises::check_latest(&mut self.watch, node, &self.nodes[node].disk, &note, contiguous(frame.clone()));
-            self.judge(verdict);
-        }
+        let note = usize::try_from(number.0).ok().and_then(|at| link.notes.get(at));
+        let verdict = match (note, frame.as_ref()) {
+            (Some(note @ Note::ProduceAll { .. }), Some(frame)) => {
+                let disks: Vec<&SimDisk> = self.nodes.iter().map(|n| &n.disk).collect();
+                promises::check_reply(&self.watch, node, &disks, note, contiguous(frame.clone()))
+            }
+            (Some(note @ Note::Latest { .. }), Some(frame)) => {
+                promises::check_latest(&mut self.watch, node, &self.nodes[node].disk, note, contiguous(frame.clone()))
+            }
+            (Some(Note::ProduceAll { .. } | Note::Latest { .. } | Note::Other) | None, _) => Ok(()),
+        };
+        self.judge(verdict);
         let Some(link) = self.links.get_mut(&connection) else { return };
         if !link.is_open_at_broker {
             return;

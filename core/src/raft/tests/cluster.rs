@@ -430,7 +430,7 @@ impl Cluster {
             }
             self.step();
         }
-        panic!("nobody leads: {:?}", self.nodes.iter().flatten().map(|node| node.replicas.views()).collect::<Vec<_>>());
+        panic!("nobody leads: {:?}", self.nodes.iter().flatten().flat_map(|node| node.replicas.views()).collect::<Vec<_>>());
     }
 
     /// Proposes to whoever thinks that it leads; tells whether somebody took it.
@@ -483,7 +483,10 @@ impl Cluster {
                 return self.compare();
             }
         }
-        panic!("replicas do not agree: {:#?}", self.nodes.iter().flatten().map(|node| node.replicas.views()).collect::<Vec<_>>());
+        panic!(
+            "replicas do not agree: {:#?}",
+            self.nodes.iter().flatten().flat_map(|node| node.replicas.views()).collect::<Vec<_>>()
+        );
     }
 
     fn agree(&self) -> bool {
