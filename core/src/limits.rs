@@ -17,7 +17,8 @@ pub const PEER_FRAME_BYTES_MAX: usize = 2 * REQUEST_BYTES_MAX;
 /// from the connection.
 pub const REQUESTS_IN_FLIGHT_MAX: usize = 1000;
 // What a decoded message may take is bounded where it is read: `ottla_protocol::DECODED_BYTES_MAX`.
-/// Bytes of records in one Fetch answer, Kafka's `fetch.max.bytes`. What is more is left for the next request.
+/// Bytes of records in one Fetch answer unless `fetch.max.bytes` says otherwise, Kafka's default. What is more is left for the next request.
+/// A connection reckons with so many at most: where the setting allows more, such an answer is the only one that is owed.
 pub const FETCH_BYTES_MAX: i32 = 57_671_680;
 /// Bytes of answer that a connection reckons with for a request whose answer may be much larger than itself, such as Metadata; a Fetch says
 /// itself how many it wants.

@@ -73,14 +73,7 @@ mod tests {
             Command::FenceBroker { id: BrokerId(1), incarnation: 1 },
         ]);
         let leaders = LeaderTable::default();
-        let known = Known {
-            listener: "PLAINTEXT",
-            cluster_id: "c",
-            broker: BrokerId(1),
-            cluster: &cluster,
-            leaders: &leaders,
-            auto_create: true,
-        };
+        let known = Known::by_broker_one(&cluster, &leaders);
         respond(&known, request)
     }
 

@@ -115,14 +115,7 @@ mod tests {
         };
         let cluster = state_of(&[Command::RegisterBroker(registration(1)), topic("m1", 1, &[1]), topic("m3", 3, &[2, 3, 4])]);
         let leaders = LeaderTable::default();
-        let known = Known {
-            listener: "PLAINTEXT",
-            cluster_id: "c",
-            broker: BrokerId(1),
-            cluster: &cluster,
-            leaders: &leaders,
-            auto_create: true,
-        };
+        let known = Known::by_broker_one(&cluster, &leaders);
         let request = DescribeTopicPartitionsRequest {
             topics: names.iter().map(|name| request::Topics { name: (*name).into() }).collect(),
             response_partition_limit: limit,

@@ -16,7 +16,6 @@ use super::produce::IN_SYNC_LAG_MS_MAX;
 use super::{TopicKey, View, check_epoch};
 use crate::disk::FileName;
 use crate::ids::{BrokerId, GroupId, LeaderEpoch, Offset, TopicId};
-use crate::limits::FETCH_BYTES_MAX;
 use crate::log::{ReadPlan, RecordRun};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, request, response};
 use crate::protocol::{self, ErrorCode, Text, Uuid};
@@ -146,7 +145,7 @@ impl FetchJob {
             wanted,
             session,
             bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
-            bytes_max: request.max_bytes.min(FETCH_BYTES_MAX),
+            bytes_max: request.max_bytes.min(view.fetch_bytes_max),
             isolation: request.isolation_level,
             rack: request.rack_id,
             replica: if version >= 15 { request.replica_state.replica_id } else { request.replica_id },

@@ -163,6 +163,23 @@ fn an_answer_is_bounded_whatever_is_asked_for() {
 }
 
 #[test]
+fn the_operator_says_how_much_an_answer_may_have() {
+    let mut rig = Rig::with_settings(&[("fetch.max.bytes", "2500")]);
+    rig.topic("f", 3, &[]);
+    let large = batch(&[(None, Some(&[b'x'; 900]))]);
+    for partition in 0..3 {
+        rig.ask::<ProduceRequest>(&to("f", -1, &[(partition, Some(large.clone()))]), 9);
+    }
+    let request = FetchRequest { max_bytes: i32::MAX, ..from("f", &[(0, 0), (1, 0), (2, 0)]) };
+    let told: Vec<usize> = all(rig.ask(&request, 12)).into_iter().map(|part| part.records.expect("never null").len()).collect();
+    assert_eq!(told[..2], [large.len(); 2]);
+    assert!(told[2] < large.len() && told.iter().sum::<usize>() <= 2500, "the third is cut: {told:?}");
+    let fewer = FetchRequest { max_bytes: 1000, ..request };
+    let told: usize = all(rig.ask(&fewer, 12)).into_iter().map(|part| part.records.expect("never null").len()).sum();
+    assert!((large.len()..=1000).contains(&told), "a client may want less: {told}");
+}
+
+#[test]
 fn min_bytes_counts_over_all_partitions() {
     let mut rig = filled();
     let mut request = from("f", &[(0, 6), (1, 1)]);

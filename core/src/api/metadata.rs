@@ -43,6 +43,14 @@ pub struct Known<'a> {
     pub auto_create: bool,
 }
 
+#[cfg(test)]
+impl<'a> Known<'a> {
+    /// What broker 1 of cluster `c` knows, for tests of what it tells.
+    pub(crate) fn by_broker_one(cluster: &'a ClusterState, leaders: &'a LeaderTable) -> Known<'a> {
+        Known { listener: "PLAINTEXT", cluster_id: "c", broker: BrokerId(1), cluster, leaders, auto_create: true }
+    }
+}
+
 /// The answer, and what the broker does besides.
 #[derive(Debug, Default)]
 pub struct Answer {

@@ -24,6 +24,8 @@ pub struct View<'a> {
     pub mutant: Mutant,
     /// Whether consumers are sent to a replica in their own rack (KIP-392, `replica.selector.class`).
     pub is_rack_aware: bool,
+    /// Bytes of records in one Fetch answer, `fetch.max.bytes`. What is more is left for the next request.
+    pub fetch_bytes_max: i32,
     /// Topics, partitions, brokers.
     pub cluster: &'a ClusterState,
     /// The raft groups of this broker.

@@ -18,6 +18,8 @@ pub(crate) struct Local {
     pub(crate) mutant: Mutant,
     /// Whether consumers are sent to a replica in their own rack.
     pub(crate) is_rack_aware: bool,
+    /// `fetch.max.bytes`.
+    pub(crate) fetch_bytes_max: i32,
     pub(crate) replicas: Replicas,
     pub(crate) controller: Controller,
     pub(crate) partitions: BTreeMap<GroupId, Partition>,
@@ -51,6 +53,7 @@ impl Local {
             broker: self.broker,
             mutant: self.mutant,
             is_rack_aware: self.is_rack_aware,
+            fetch_bytes_max: self.fetch_bytes_max,
             cluster: self.controller.state(),
             replicas: &self.replicas,
             partitions: &self.partitions,

@@ -14,7 +14,7 @@ use crate::api::fetch_session::FetchSessions;
 use crate::config::BrokerSettings;
 use crate::controller::{Controller, ControllerConfig};
 use crate::disk::Inventory;
-use crate::limits::PRODUCERS_PER_PARTITION_MAX;
+use crate::limits::{FETCH_BYTES_MAX, PRODUCERS_PER_PARTITION_MAX};
 use crate::log::ProducerRules;
 use crate::output::Outputs;
 use crate::partition::{LeaderTable, Traffic};
@@ -86,6 +86,11 @@ impl Recovery {
                 broker: self.config.broker,
                 mutant: self.config.mutant,
                 is_rack_aware: self.settings.text("replica.selector.class").is_some_and(|class| class.ends_with(RACK_AWARE)),
+                fetch_bytes_max: self
+                    .settings
+                    .number("fetch.max.bytes")
+                    .and_then(|bytes| bytes.try_into().ok())
+                    .unwrap_or(FETCH_BYTES_MAX),
                 replicas,
                 controller: Controller::new(now, controller),
                 partitions: BTreeMap::new(),
