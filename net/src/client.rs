@@ -231,6 +231,15 @@ impl Clients {
         (connection.is_idle() && ms_since(client.heard.get()) > idle_ms_max).then_some("it was idle too long")
     }
 
+    /// Who was silent since the last sweep keeps no buffer: most connections of a large cluster's clients say nothing most of the time.
+    fn rest_silent(&self, now: Instant) {
+        for client in self.0.open.borrow().values() {
+            if now.since_us(client.heard.get()) >= SWEEP_MS * 1000 {
+                client.connection.borrow_mut().rest();
+            }
+        }
+    }
+
     fn sum_up_complaints(&self) {
         let unsaid = self.0.complaints.replace(0).saturating_sub(COMPLAINTS_MAX);
         if unsaid > 0 {
@@ -394,12 +403,14 @@ async fn sweep<H: Host>(clients: Clients, host: H) {
             clients.complain(&client.from, reason);
             clients.leave(&client, reason);
         }
+        clients.rest_silent(now);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{CONNECTIONS_MAX, READ_BYTES};
     use bytes::BufMut;
     use slog::{Discard, o};
 
@@ -477,6 +488,25 @@ mod tests {
         clients.leave(&other, "test");
         assert_eq!(clients.0.queued_bytes.get(), 0);
         assert!(reads(&one));
+    }
+
+    #[test]
+    fn ten_thousand_silent_connections_keep_no_buffers() {
+        let clients = clients(CONNECTIONS_MAX);
+        let all: Vec<_> = (0..CONNECTIONS_MAX).map(|_| enter(&clients).expect("room")).collect();
+        let held = || all.iter().map(|client| client.connection.borrow().buffer_bytes()).sum::<usize>();
+        for client in &all {
+            ask(&clients, client);
+            client.connection.borrow_mut().space();
+        }
+        let all_wait = CONNECTIONS_MAX * READ_BYTES / 2;
+        assert!(held() >= all_wait, "each waits for bytes with a buffer");
+        clients.rest_silent(NOW.plus_ms(SWEEP_MS - 1));
+        assert!(held() >= all_wait, "who spoke just now may go on");
+        all[0].connection.borrow_mut().space().put_slice(b"\0\0");
+        clients.rest_silent(NOW.plus_ms(SWEEP_MS));
+        assert!((READ_BYTES / 2..2 * READ_BYTES).contains(&held()), "one is in the middle of a frame: {}", held());
+        assert!(enter(&clients).is_none(), "at the bound the next one is closed, nobody is a stranger");
     }
 
     #[test]

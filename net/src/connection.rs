@@ -114,6 +114,17 @@ impl Connection {
         self.frames.space()
     }
 
+    /// Gives back memory that only waits for bytes.
+    pub fn rest(&mut self) {
+        self.frames.rest();
+    }
+
+    /// Bytes of memory that wait for bytes or hold parts of frames.
+    #[must_use]
+    pub fn buffer_bytes(&self) -> usize {
+        self.frames.held_bytes()
+    }
+
     /// Whether reading should go on: back-pressure towards the client.
     #[must_use]
     pub fn wants_bytes(&self) -> bool {

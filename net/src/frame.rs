@@ -5,7 +5,7 @@
 //! - every frame is the only owner of its memory, so that records can be patched in place later;
 //! - a stream of frames of one size is not copied: the next frame is expected to be as large as the last one, and is read into a buffer
 //!   that it fills;
-//! - memory held ≤ 2 × (bytes received and not taken) + [`FRAME_BYTES_FIRST`] + [`READ_BYTES`].
+//! - memory held ≤ 2 × (bytes received and not taken) + [`FRAME_BYTES_FIRST`] + [`READ_BYTES`], and nothing after [`FrameBuffer::rest`] between frames.
 //!
 //! ```text
 //! | 0..4 size, signed, big-endian (Kafka) or little-endian (peers) | 4..4+size the frame |
@@ -80,6 +80,19 @@ impl FrameBuffer {
             }
             &mut self.small
         }
+    }
+
+    /// Gives the memory back that only waits for bytes; [`FrameBuffer::space`] takes some again.
+    pub fn rest(&mut self) {
+        if !self.is_inside_frame() {
+            (self.small, self.expected) = (BytesMut::new(), 0);
+        }
+    }
+
+    /// Bytes of memory that are held, filled or not.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.small.capacity() + self.large.as_ref().map_or(0, |(frame, _)| frame.capacity())
     }
 
     /// Whether a frame has begun and is not whole.
@@ -165,6 +178,25 @@ impl FrameBuffer {
 mod tests {
     use super::*;
     use bytes::BufMut;
+
+    #[test]
+    fn who_rests_holds_nothing_and_loses_nothing() {
+        let mut buffer = FrameBuffer::new(SizeOrder::Big, 100_000);
+        assert!(buffer.space().capacity() >= READ_BYTES);
+        assert!((READ_BYTES..2 * READ_BYTES).contains(&buffer.held_bytes()));
+        buffer.rest();
+        assert_eq!(buffer.held_bytes(), 0);
+        assert_eq!(feed(&mut buffer, b"\0\0\0\x02ab\0\0\0\x02c"), [&b"ab"[..]]);
+        buffer.rest();
+        assert_eq!(feed(&mut buffer, b"d"), [&b"cd"[..]], "a frame that has begun is kept");
+        let expected: Vec<u8> = [&10_000_u32.to_be_bytes()[..], &[7; 10_000]].concat();
+        assert_eq!(feed(&mut buffer, &expected).len(), 1);
+        buffer.space();
+        assert!(buffer.held_bytes() > 10_000);
+        buffer.rest();
+        assert_eq!(buffer.held_bytes(), 0, "the next frame may be long in coming");
+        assert_eq!(feed(&mut buffer, &expected).len(), 1);
+    }
 
     fn feed(buffer: &mut FrameBuffer, mut bytes: &[u8]) -> Vec<BytesMut> {
         let mut frames = Vec::new();

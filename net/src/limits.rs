@@ -14,7 +14,8 @@ pub const REQUEST_BYTES_IN_FLIGHT_MAX: usize = 16 * 1024 * 1024;
 /// Bytes of answers that one connection is owed: those that its client has not read, and those that requests in the core may still give. A
 /// request that could exceed it waits until the earlier answers are written; one always goes.
 pub const ANSWER_BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
-/// Bytes read from a socket at once; a connection whose frames are small keeps a buffer of this size only while bytes wait in it.
+/// Bytes read from a socket at once; a connection keeps a buffer of this size while it speaks; one that was silent for a second
+/// or two keeps none.
 pub const READ_BYTES: usize = 64 * 1024;
 /// Bytes a frame buffer starts with, whatever size the frame claims: it grows as bytes arrive.
 pub const FRAME_BYTES_FIRST: usize = 256 * 1024;
