@@ -26,8 +26,14 @@ const READY_MAX: Duration = Duration::from_secs(30);
 const STOP_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+const EXAMPLES: &str = "\
+Examples:
+  ottla dev
+  ottla dev --nodes 1 --port 19092 --data /tmp/try --log-level debug";
+
 /// Runs a cluster on this machine.
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Dev {
     /// How many brokers.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]

@@ -16,7 +16,7 @@ mod probe;
 mod scratch;
 mod serve;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A broker allocates and frees frames all the time: the system's allocator took a quarter of the CPU time of small requests and gives
@@ -41,6 +41,14 @@ enum Command {
     /// Tools.
     #[command(flatten)]
     Tool(cli::Command),
+    /// Print what makes a shell complete commands and options of this program.
+    #[command(
+        after_help = "Examples:\n  ottla completions bash > /etc/bash_completion.d/ottla\n  ottla completions zsh > \"${fpath[1]}/_ottla\"\n  ottla completions fish > ~/.config/fish/completions/ottla.fish"
+    )]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 fn main() -> ExitCode {
@@ -48,5 +56,10 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve.run(),
         Command::Dev(dev) => dev.run(),
         Command::Tool(tool) => tool.run(),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Ottla::command(), "ottla", &mut script);
+            cli::print_script(&script)
+        }
     }
 }

@@ -13,6 +13,9 @@ pub enum ClusterCommand {
     ///
     /// Exit code 1 if the cluster can't be reached, has no controller, or a partition has no leader: then something can't be read or
     /// written. Partitions that only miss a replica are listed, but work.
+    #[command(
+        after_help = "Examples:\n  ottla cluster status\n  ottla cluster status --bootstrap kafka.example:9092 --output json"
+    )]
     Status {
         #[command(flatten)]
         reach: Reach,

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 #[derive(clap::Subcommand, Debug)]
 pub enum LogCommand {
     /// Prints the batches of a segment file, of a partition's folder or of a whole data folder.
+    #[command(after_help = "Examples:\n  ottla log dump /var/lib/ottla\n  ottla log dump --records ottla-data/broker-1")]
     Dump {
         /// A `.log` file or a folder that holds some.
         path: PathBuf,
@@ -26,6 +27,7 @@ pub enum LogCommand {
         records: bool,
     },
     /// Checks data folders; with several, also that replicas hold the same bytes. Exit code 1 names the first damage.
+    #[command(after_help = "Example:\n  ottla log verify ottla-data/broker-1 ottla-data/broker-2 ottla-data/broker-3")]
     Verify {
         /// Data folders of brokers.
         #[arg(required = true)]

@@ -129,6 +129,17 @@ impl From<Failure> for Failed {
     }
 }
 
+/// Prints what another program reads.
+pub fn print_script(script: &[u8]) -> ExitCode {
+    match print(&String::from_utf8_lossy(script)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failed(sentence)) => {
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Writes to standard output. A reader that went away, as `head` does, ends the program without a word.
 fn print(text: &str) -> Result<(), Failed> {
     let mut out = std::io::stdout().lock();

@@ -42,6 +42,7 @@ pub enum TopicCommand {
         print: Print,
     },
     /// List all topics.
+    #[command(after_help = "Examples:\n  ottla topic list\n  ottla topic list --output json | jq -r '.topics[].topic'")]
     List {
         #[command(flatten)]
         reach: Reach,
@@ -49,6 +50,7 @@ pub enum TopicCommand {
         print: Print,
     },
     /// Show the partitions of a topic, or of all, and the settings that differ from the defaults.
+    #[command(after_help = "Examples:\n  ottla topic describe orders\n  ottla topic describe --output json")]
     Describe {
         /// The topic.
         name: Option<String>,
@@ -89,6 +91,7 @@ pub enum TopicCommand {
         print: Print,
     },
     /// Delete a topic with all its records.
+    #[command(after_help = "Example:\n  ottla topic delete orders")]
     Delete {
         /// The topic.
         name: String,

@@ -50,6 +50,7 @@ pub enum BenchCommand {
     /// A server that takes produce requests and does next to nothing with them, until it is killed.
     ///
     /// `ottla bench produce` can't tell it from a broker.
+    #[command(after_help = "Example:\n  ottla bench null --port 9999 --mode durable --file null.dat")]
     Null(null::Null),
 }
 
