@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod configuration;
+mod cpu_ticks;
 mod data_folder;
 mod dev;
 mod disk;

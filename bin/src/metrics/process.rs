@@ -1,11 +1,9 @@
 //! [`ProcessMetrics`]: what the kernel says of this process, under the names that Prometheus' own clients use.
 
 use super::exposition::{Exposition, Kind};
+use crate::cpu_ticks::{TICKS_PER_SECOND, ticks_of};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// Units of `utime` and `stime` in a second: `USER_HZ`, 100 on every Linux we know.
-const TICKS_PER_SECOND: u64 = 100;
 
 /// This process at one moment; what the kernel does not say is left out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,7 +27,7 @@ impl ProcessMetrics {
             line.split_whitespace().next()?.parse().ok()
         };
         ProcessMetrics {
-            cpu_ticks: cpu_ticks(&text("stat")),
+            cpu_ticks: ticks_of(&text("stat")),
             resident_bytes: of_status("VmRSS").map(|kib| kib * 1024),
             virtual_bytes: of_status("VmSize").map(|kib| kib * 1024),
             threads: of_status("Threads"),
@@ -45,7 +43,8 @@ impl ProcessMetrics {
         let start = started.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         page.single("process_start_time_seconds", Kind::Gauge, "When the process started, in seconds since 1970.", start);
         if let Some(ticks) = self.cpu_ticks {
-            let seconds = format!("{}.{:02}", ticks / TICKS_PER_SECOND, ticks % TICKS_PER_SECOND);
+            let in_a_second = u64::from(TICKS_PER_SECOND);
+            let seconds = format!("{}.{:02}", ticks / in_a_second, ticks % in_a_second);
             page.single("process_cpu_seconds_total", Kind::Counter, "CPU time of all threads, user and system.", seconds);
         }
         let gauges = [
@@ -61,15 +60,6 @@ impl ProcessMetrics {
             }
         }
     }
-}
-
-/// `utime` + `stime`, fields 14 and 15. The second field is the program's name in parentheses and may contain anything.
-fn cpu_ticks(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 #[cfg(test)]

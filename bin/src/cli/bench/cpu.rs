@@ -1,9 +1,7 @@
 //! CPU time of other processes of this machine, as the kernel counts it.
 
 use super::super::Failed;
-
-/// Units of `utime` and `stime` in a second: `USER_HZ`, 100 on every Linux we know.
-const TICKS_PER_SECOND: f64 = 100.0;
+use crate::cpu_ticks::{TICKS_PER_SECOND, ticks_of};
 
 /// CPU seconds that these processes have used so far, all threads, user and system.
 ///
@@ -17,29 +15,13 @@ pub fn seconds(pids: &[u32]) -> Result<f64, Failed> {
         ticks += ticks_of(&stat).ok_or_else(|| Failed(format!("process {pid}: the kernel says something new: {stat}")))?;
     }
     #[expect(clippy::cast_precision_loss, reason = "hundredths of seconds of CPU time are far below 2^52")]
-    let seconds = ticks as f64 / TICKS_PER_SECOND;
+    let seconds = ticks as f64 / f64::from(TICKS_PER_SECOND);
     Ok(seconds)
-}
-
-/// `utime` + `stime`, fields 14 and 15. The second field is the program's name in parentheses and may contain anything.
-fn ticks_of(stat: &str) -> Option<u64> {
-    let (_, rest) = stat.rsplit_once(')')?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let user: u64 = fields.next()?.parse().ok()?;
-    let system: u64 = fields.next()?.parse().ok()?;
-    Some(user + system)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_may_contain_anything() {
-        let stat = "42 (a) b (c) S 1 42 42 0 -1 4194560 100 0 0 0 7 5 0 0 20 0 1 0 100 0 0";
-        assert_eq!(ticks_of(stat), Some(12));
-        assert_eq!(ticks_of("nonsense"), None);
-    }
 
     #[test]
     fn this_process_can_be_watched() {
