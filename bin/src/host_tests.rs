@@ -16,13 +16,19 @@ use tokio::task::LocalSet;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     LocalSet::new().block_on(&runtime, async { tokio::time::timeout(PATIENCE, test).await.expect("it ends in time") });
 }
 
 /// Links of broker `id` of `cluster`, listening, to whom `others` says.
-fn broker(host: &TokioHost, cluster: &str, id: i32, listener: TcpListener, others: &[(i32, u16)]) -> (Peers, InboxReceiver) {
+pub(crate) fn broker(
+    host: &TokioHost,
+    cluster: &str,
+    id: i32,
+    listener: TcpListener,
+    others: &[(i32, u16)],
+) -> (Peers, InboxReceiver) {
     let (inbox, receiver) = Inbox::new();
     let peers = others.iter().map(|(id, port)| (BrokerId(*id), format!("127.0.0.1:{port}"))).collect();
     let book = PeerBook { cluster_id: cluster.to_string(), broker: BrokerId(id), boot: 1, peers };
@@ -31,13 +37,13 @@ fn broker(host: &TokioHost, cluster: &str, id: i32, listener: TcpListener, other
     (links, receiver)
 }
 
-async fn listener(host: &TokioHost) -> (TcpListener, u16) {
+pub(crate) async fn listener(host: &TokioHost) -> (TcpListener, u16) {
     let listener = host.listen("127.0.0.1:0").await.expect("loopback works");
     let port = listener.local_addr().expect("bound").port();
     (listener, port)
 }
 
-async fn frames(inbox: &mut InboxReceiver, count: usize) -> Vec<Bytes> {
+pub(crate) async fn frames(inbox: &mut InboxReceiver, count: usize) -> Vec<Bytes> {
     let mut frames = Vec::new();
     while frames.len() < count {
         if let Some(Input::Peer { frame, .. }) = inbox.next().await {
@@ -47,7 +53,7 @@ async fn frames(inbox: &mut InboxReceiver, count: usize) -> Vec<Bytes> {
     frames
 }
 
-async fn up(inbox: &mut InboxReceiver) {
+pub(crate) async fn up(inbox: &mut InboxReceiver) {
     while !matches!(inbox.next().await, Some(Input::PeerUp { .. })) {}
 }
 
@@ -128,7 +134,7 @@ fn garbage_on_the_brokers_port_disturbs_nobody() {
 }
 
 /// Whether the other end has closed the connection; waits for that.
-async fn is_closed(stream: &mut TcpStream) -> bool {
+pub(crate) async fn is_closed(stream: &mut TcpStream) -> bool {
     matches!(stream.read(&mut [0]).await, Ok(0) | Err(_))
 }
 

@@ -9,6 +9,8 @@ mod dev;
 mod disk;
 mod host;
 #[cfg(test)]
+mod host_limits_tests;
+#[cfg(test)]
 mod host_tests;
 mod logs;
 mod metrics;
