@@ -4,7 +4,7 @@
 //! those a frame arrives once more much later, which the shell never does and raft must survive all the same. Classes overtake each other.
 //! Client links are cut apart from broker links. Knows no payloads.
 
-use crate::dice::{Stream, draw};
+use crate::dice::{Draw, Stream, draw};
 use std::collections::BTreeMap;
 
 /// One end of a link.
@@ -84,13 +84,21 @@ pub(crate) const HEALED_DELAY_US_MAX: u64 = 2_000;
 /// Sequence of messages with a common order.
 pub(crate) type Lane = (End, End, u8);
 
+/// What went through a lane.
+#[derive(Clone, Copy, Debug, Default)]
+struct Sent {
+    /// How many messages, those included that were lost.
+    count: u64,
+    /// When the last one that was not lost arrives.
+    last_arrival: u64,
+}
+
 /// The state of all links.
 #[derive(Debug)]
 pub(crate) struct Network {
     seed: u64,
     settings: NetSettings,
-    sent: BTreeMap<Lane, u64>,
-    last_arrival: BTreeMap<Lane, u64>,
+    lanes: BTreeMap<Lane, Sent>,
     /// Until when a direction is cut.
     cuts: BTreeMap<(End, End), u64>,
     /// How many messages were lost, for the vacuity counters.
@@ -103,16 +111,7 @@ pub(crate) struct Network {
 
 impl Network {
     pub(crate) fn new(seed: u64, settings: NetSettings) -> Network {
-        Network {
-            seed,
-            settings,
-            sent: BTreeMap::new(),
-            last_arrival: BTreeMap::new(),
-            cuts: BTreeMap::new(),
-            lost: 0,
-            duplicated: 0,
-            replayed: 0,
-        }
+        Network { seed, settings, lanes: BTreeMap::new(), cuts: BTreeMap::new(), lost: 0, duplicated: 0, replayed: 0 }
     }
 
     /// Takes the faults away: the world is healed.
@@ -146,17 +145,19 @@ impl Network {
     /// What becomes of the next frame of a broker to another.
     pub(crate) fn send_peer(&mut self, now: u64, from: usize, to: usize, class: u8) -> Fate {
         let lane = (End::Broker(from), End::Broker(to), class);
-        let (at, mut dice) = self.arrival(now, lane);
-        if self.is_cut(lane.0, lane.1, now) || dice.ppm(self.settings.loss_ppm) {
+        let is_cut = self.is_cut(lane.0, lane.1, now);
+        let sent = self.lanes.entry(lane).or_default();
+        let (at, mut dice) = sent.arrival(self.seed, &self.settings, now, lane);
+        if is_cut || dice.ppm(self.settings.loss_ppm) {
             self.lost += 1;
             return Fate::default();
         }
-        self.last_arrival.insert(lane, at);
+        sent.last_arrival = at;
         let mut fate = Fate { at: [Some(at), None], ..Fate::default() };
         if dice.ppm(self.settings.duplicate_ppm) {
             self.duplicated += 1;
             let again = at + dice.below(2_000);
-            self.last_arrival.insert(lane, again);
+            sent.last_arrival = again;
             fate.at[1] = Some(again);
         }
         if dice.ppm(self.settings.replay_ppm) {
@@ -172,24 +173,27 @@ impl Network {
     /// When bytes of a client connection arrive. They are never lost one by one: the stream is whole or cut.
     pub(crate) fn send_stream(&mut self, now: u64, from: End, to: End) -> Option<u64> {
         let lane = (from, to, 0);
-        let (at, _) = self.arrival(now, lane);
-        if self.is_cut(from, to, now) {
+        let is_cut = self.is_cut(from, to, now);
+        let sent = self.lanes.entry(lane).or_default();
+        let (at, _) = sent.arrival(self.seed, &self.settings, now, lane);
+        if is_cut {
             return None;
         }
-        self.last_arrival.insert(lane, at);
+        sent.last_arrival = at;
         Some(at)
     }
+}
 
-    fn arrival(&mut self, now: u64, lane: Lane) -> (u64, crate::dice::Draw) {
-        let number = self.sent.entry(lane).or_insert(0);
-        *number += 1;
-        let mut dice = draw(self.seed, Stream::Net, &[lane.0.key(), lane.1.key(), u64::from(lane.2), *number]);
-        let mut delay = dice.between(self.settings.delay_us_min, self.settings.delay_us_max);
-        if dice.ppm(self.settings.late_ppm) {
-            delay += dice.log_between(1_000, self.settings.late_us_max.max(1_000));
+impl Sent {
+    /// When the next message arrives, unless it is lost, and the rest of the draw.
+    fn arrival(&mut self, seed: u64, settings: &NetSettings, now: u64, lane: Lane) -> (u64, Draw) {
+        self.count += 1;
+        let mut dice = draw(seed, Stream::Net, &[lane.0.key(), lane.1.key(), u64::from(lane.2), self.count]);
+        let mut delay = dice.between(settings.delay_us_min, settings.delay_us_max);
+        if dice.ppm(settings.late_ppm) {
+            delay += dice.log_between(1_000, settings.late_us_max.max(1_000));
         }
-        let at = (now + delay).max(self.last_arrival.get(&lane).copied().unwrap_or(0));
-        (at, dice)
+        ((now + delay).max(self.last_arrival), dice)
     }
 }
 
