@@ -194,9 +194,9 @@ impl Broker {
         self.local.producers.get(&group).map(Producers::committed)
     }
 
-    /// The logs of all groups, for checkers.
+    /// The logs of all groups, for checkers; those aside that are being replaced by a copy.
     pub fn logs(&self) -> impl Iterator<Item = (GroupId, &GroupLog)> {
-        self.local.replicas.groups().map(|raft| (raft.id(), raft.log()))
+        self.local.replicas.groups().filter(|raft| !raft.is_installing()).map(|raft| (raft.id(), raft.log()))
     }
 
     fn has_round_work(&self) -> bool {

@@ -7,6 +7,7 @@
 //! - an [`DiskAction::Append`] completes twice: `Written` (in the page cache, readable, survives `kill -9`) and then `Durable`
 //!   (fsynced, with the directory entry if the file is new). All others complete once, with `Durable` (or `Read`);
 //! - an append is at the end of the file: `position` equals its length, which the host may assert;
+//! - before a broker starts, all that is found is made durable: recovery deletes files because a record says so, which must not be lost then;
 //! - a failed operation is reported once and the host stops performing any further ones: the core halts on it (no fsync is
 //!   ever retried, see fsyncgate).
 
@@ -27,6 +28,35 @@ pub enum FileName {
         /// Raft index of the first batch; batch k of the file has index `base_index + k`.
         base_index: Index,
     },
+    /// What was known of a group's producers when the entries up to `index` were committed. Path `<label>.<group>/<index, 16 hex
+    /// digits>.producers`.
+    Producers {
+        /// The group.
+        group: GroupId,
+        /// The last entry that it knows of.
+        index: Index,
+    },
+    /// A segment that is being copied from another broker and is no part of the log yet. Path like that of the segment with `.copy` for
+    /// `.log`.
+    Copy {
+        /// Group whose log this will be part of.
+        group: GroupId,
+        /// That of the segment.
+        base_offset: Offset,
+        /// That of the segment.
+        base_index: Index,
+    },
+}
+
+impl FileName {
+    /// The group whose folder has it.
+    #[must_use]
+    pub fn group(self) -> Option<GroupId> {
+        match self {
+            FileName::Meta(_) => None,
+            FileName::Segment { group, .. } | FileName::Producers { group, .. } | FileName::Copy { group, .. } => Some(group),
+        }
+    }
 }
 
 /// One request to the disk.
@@ -82,6 +112,11 @@ pub enum DiskAction {
     Remove {
         /// The files.
         files: Vec<FileName>,
+    },
+    /// Gives files of one group other names, each in place of the file that has that name; durable. Those that are missing are fine.
+    Rename {
+        /// Present and future names.
+        files: Vec<(FileName, FileName)>,
     },
 }
 

@@ -63,6 +63,19 @@ pub const BATCHES_PER_PRODUCER: usize = 5;
 /// Producers remembered of each partition, about 300 bytes each. At the bound those that were silent longest are forgotten, as if they
 /// had been silent for `producer.id.expiration.ms`.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 16_384;
+/// Bytes that a replica which is made whole by a snapshot asks its leader for at once. What is more is asked for next.
+pub const SNAPSHOT_PART_BYTES_MAX: u32 = 1024 * 1024;
+/// Partitions that a broker fetches by snapshot at once, each with one part under way, so at most 4 MiB of snapshots are on their way to it
+/// or to its disk; the next waits for its turn.
+pub const SNAPSHOT_COPIES_MAX: usize = 4;
+/// Segments that a log may have to be copied by a snapshot: at Kafka's default of 1 GiB each, 30 TB. A log of more is not copied, and the
+/// replica that needs it stays behind until retention made it shorter.
+pub const SNAPSHOT_FILES_MAX: usize = 30_000;
+/// Milliseconds that a leader keeps the files of a snapshot for a replica that asks for nothing; what retention let go meanwhile is deleted
+/// then, and the replica is sent another snapshot when it is heard of.
+pub const SNAPSHOT_LEASE_MS: u64 = 5_000;
+/// Milliseconds after which a part of a snapshot that did not come is asked for again.
+pub const SNAPSHOT_RETRY_MS: u64 = 1_000;
 /// Settings that one resource may have at run time; Kafka knows 340 of a broker. More: INVALID_CONFIG.
 pub const CONFIG_KEYS_MAX: usize = 1000;
 /// Bytes of a setting's name or value, as many as a string of the older versions may have. More: INVALID_CONFIG.

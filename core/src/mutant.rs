@@ -30,6 +30,10 @@ pub enum Mutant {
     SeenVoteGranted,
     /// 10: a leader takes answers to what it sent in an earlier term for answers of this one (hashicorp/raft#695).
     StaleAnswerTaken,
+    /// 14: a snapshot does not say what is known of producers.
+    SnapshotWithoutProducers,
+    /// 15: a snapshot that was installed is installed again at the next start, over all that was appended since.
+    SnapshotOverNewer,
     /// 16: a repeated batch is looked for among the last four of its producer instead of five.
     DedupWindowShort,
     /// 17: a repeated batch is answered with the offset that the next batch will get.
@@ -60,7 +64,7 @@ pub enum Mutant {
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 23] = [
+    pub const ALL: [(u32, Mutant); 25] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -71,6 +75,8 @@ impl Mutant {
         (8, Mutant::OffsetBeforeOwnTerm),
         (9, Mutant::SeenVoteGranted),
         (10, Mutant::StaleAnswerTaken),
+        (14, Mutant::SnapshotWithoutProducers),
+        (15, Mutant::SnapshotOverNewer),
         (16, Mutant::DedupWindowShort),
         (17, Mutant::RepeatedAtCurrentOffset),
         (18, Mutant::OldEpochNotFenced),

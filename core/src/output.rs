@@ -14,7 +14,7 @@ use bytes::Bytes;
 pub enum PeerClass {
     /// Votes, heartbeats, acknowledgements, leadership, controller requests: small and urgent.
     Control,
-    /// Appended entries.
+    /// Appended entries and snapshots.
     Data,
 }
 

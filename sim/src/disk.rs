@@ -249,6 +249,7 @@ impl SimDisk {
             DiskAction::CreateGroup { .. }
             | DiskAction::RemoveGroup { .. }
             | DiskAction::Truncate { .. }
+            | DiskAction::Rename { .. }
             | DiskAction::Remove { .. } => events.push(DiskEvent { at: now + write + sync, id, is_written: false }),
         }
         let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full, is_lie });
@@ -338,8 +339,8 @@ impl SimDisk {
                 changes.push(DiskChange::GroupRemoved { group });
             }
             DiskAction::Append { file, position, data } => {
-                if let FileName::Segment { group, .. } = file
-                    && !self.groups.contains_key(group)
+                if let Some(group) = file.group()
+                    && !self.groups.contains_key(&group)
                 {
                     return Err(format!("append to {file:?} before its group has a folder"));
                 }
@@ -374,8 +375,25 @@ impl SimDisk {
                     }
                 }
             }
+            DiskAction::Rename { files } => {
+                for (from, to) in files {
+                    self.rename(*from, *to, changes);
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Gives a file another name, in place of the one that has it; nothing if it is missing.
+    fn rename(&mut self, from: FileName, to: FileName, changes: &mut Vec<DiskChange>) {
+        let Some(file) = self.files.remove(&from) else { return };
+        if self.files.contains_key(&to) {
+            changes.push(DiskChange::Removed { file: to });
+        }
+        let (end, durable) = (len64(&file.data), file.durable);
+        self.files.insert(to, file);
+        changes.push(DiskChange::Appended { file: to, end });
+        changes.push(DiskChange::Synced { file: to, end: durable });
     }
 
     /// Makes an applied operation durable.
@@ -390,8 +408,8 @@ impl SimDisk {
                     slot.append_ends.retain(|end| *end > durable);
                     changes.push(DiskChange::Synced { file: *file, end: durable });
                 }
-                if let FileName::Segment { group, .. } = file
-                    && let Some(folder) = self.groups.get_mut(group)
+                if let Some(group) = file.group()
+                    && let Some(folder) = self.groups.get_mut(&group)
                 {
                     folder.is_named = true;
                 }
@@ -408,7 +426,7 @@ impl SimDisk {
                     folder.is_named = true;
                 }
             }
-            DiskAction::RemoveGroup { .. } | DiskAction::Read { .. } | DiskAction::Remove { .. } => {}
+            DiskAction::RemoveGroup { .. } | DiskAction::Read { .. } | DiskAction::Remove { .. } | DiskAction::Rename { .. } => {}
         }
     }
 }
@@ -416,10 +434,7 @@ impl SimDisk {
 const READ_ERROR: &str = "input/output error on read";
 
 fn is_of(name: FileName, group: GroupId) -> bool {
-    match name {
-        FileName::Meta(_) => false,
-        FileName::Segment { group: g, .. } => g == group,
-    }
+    name.group() == Some(group)
 }
 
 fn len64(data: &[u8]) -> u64 {

@@ -259,6 +259,7 @@ impl Plan {
         }
         shorten(seed, &mut topics, &mut shape);
         topics.insert(0, once(seed, brokers));
+        forget(seed, &mut topics[0], &mut shape);
         let workload = Workload::of(&mut dice);
         worse_net(seed, &mut shape.net);
         let mut faults = faults(seed, brokers, clients, heal_at);
@@ -421,6 +422,20 @@ fn shorten(seed: u64, topics: &mut [TopicPlan], shape: &mut Shape) {
     }
 }
 
+/// Lets the topic of idempotent producers lose its front in some seeds: what is known of them must outlive their batches.
+fn forget(seed: u64, topic: &mut TopicPlan, shape: &mut Shape) {
+    let mut dice = draw(seed, Stream::Swarm, &[5]);
+    if dice.below(3) != 0 {
+        return;
+    }
+    topic.configs.push(("retention.bytes".to_string(), dice.log_between(256, 8 * 1024).to_string()));
+    shape.raft.segment_bytes_cap = shape.raft.segment_bytes_cap.min(dice.log_between(512, 8 * 1024));
+    if shape.settings.iter().all(|(name, _)| name != "log.retention.check.interval.ms") {
+        shape.settings.push(("log.retention.check.interval.ms".to_string(), dice.log_between(200, 2_000).to_string()));
+        shape.settings.push(("log.retention.ms".to_string(), "-1".to_string()));
+    }
+}
+
 /// The topic of idempotent producers.
 fn once(seed: u64, brokers: usize) -> TopicPlan {
     let mut dice = draw(seed, Stream::Swarm, &[3]);
@@ -473,7 +488,7 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
     damage(seed, brokers, heal_at, &mut faults);
     let mut pick = draw(seed, Stream::Faults, &[0]);
     // One class per number; appended, never renumbered.
-    for class in 0..20_u64 {
+    for class in 0..21_u64 {
         if pick.below(2) == 0 {
             continue;
         }
@@ -515,6 +530,8 @@ fn faults(seed: u64, brokers: usize, clients: usize, heal_at: u64) -> Vec<Fault>
                     FaultKind::CutClientOneWay { client, node, to_broker: dice.below(2) == 0, us }
                 }
                 19 => FaultKind::Replay { pick: dice.next() },
+                // So long that the others let go what it lacks.
+                20 if n < 2 => FaultKind::Crash { node, kind, down_us: dice.between(4 * SECOND, 12 * SECOND) },
                 _ => FaultKind::SlowDisk { node, us, extra_us: dice.log_between(1_000, 500_000) },
             };
             faults.push(Fault { at, kind: fault });

@@ -127,6 +127,8 @@ counters! {
     deleted,
     /// Segments let go at the front of a log.
     retention,
+    /// Replicas made whole by a snapshot.
+    snapshots,
     /// DeleteRecords answered.
     records_deleted,
     /// Consumers that were sent to where a log starts.

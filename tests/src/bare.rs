@@ -201,6 +201,13 @@ impl Bare {
                 lengths.insert(file, length);
             }
             DiskAction::Remove { files } => lengths.retain(|file, _| !files.contains(file)),
+            DiskAction::Rename { files } => {
+                for (from, to) in files {
+                    if let Some(length) = lengths.remove(&from) {
+                        lengths.insert(to, length);
+                    }
+                }
+            }
             DiskAction::CreateGroup { .. } | DiskAction::RemoveGroup { .. } => {}
             DiskAction::Read { file, .. } => panic!("{file:?} is read, but contents are not kept"),
         }

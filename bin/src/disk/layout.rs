@@ -5,6 +5,8 @@
 //! ```text
 //! <data folder>/meta/<n, 10 digits>.meta
 //! <data folder>/<label>.<group>/<base offset, 20 digits>.<base index, 16 hex digits>.log
+//! <data folder>/<label>.<group>/<base offset, 20 digits>.<base index, 16 hex digits>.copy
+//! <data folder>/<label>.<group>/<index, 16 hex digits>.producers
 //! ```
 
 use ottla_core::disk::{FileName, Inventory};
@@ -37,7 +39,7 @@ impl Layout {
             if is_folder && name == META {
                 layout.scan_files(&path, &mut inventory, parse_meta)?;
             } else if is_folder && let Some(group) = parse_group(&name) {
-                layout.scan_files(&path, &mut inventory, |name| parse_segment(group, name))?;
+                layout.scan_files(&path, &mut inventory, |name| parse_group_file(group, name))?;
                 inventory.groups.push(group);
                 if let Some(other) = layout.groups.insert(group, path.clone()) {
                     return Err(io::Error::other(format!("{} and {} are both group {group}", other.display(), path.display())));
@@ -88,6 +90,10 @@ impl Layout {
             FileName::Segment { group, base_offset, base_index } => {
                 Some(self.groups.get(&group)?.join(format!("{:020}.{:016x}.log", base_offset.0, base_index.0)))
             }
+            FileName::Copy { group, base_offset, base_index } => {
+                Some(self.groups.get(&group)?.join(format!("{:020}.{:016x}.copy", base_offset.0, base_index.0)))
+            }
+            FileName::Producers { group, index } => Some(self.groups.get(&group)?.join(format!("{:016x}.producers", index.0))),
         }
     }
 }
@@ -114,12 +120,21 @@ fn parse_group(name: &str) -> Option<GroupId> {
     name.rsplit_once('.')?.1.parse().ok().map(GroupId)
 }
 
-fn parse_segment(group: GroupId, name: &str) -> Option<FileName> {
-    let (offset, index) = name.strip_suffix(".log")?.split_once('.')?;
-    if offset.len() != 20 || index.len() != 16 {
-        return None;
+fn parse_group_file(group: GroupId, name: &str) -> Option<FileName> {
+    let (stem, kind) = name.rsplit_once('.')?;
+    match kind {
+        "log" => parse_place(stem).map(|(base_offset, base_index)| FileName::Segment { group, base_offset, base_index }),
+        "copy" => parse_place(stem).map(|(base_offset, base_index)| FileName::Copy { group, base_offset, base_index }),
+        "producers" => parse_index(stem).map(|index| FileName::Producers { group, index }),
+        _ => None,
     }
-    let base_offset = Offset(offset.parse().ok()?);
-    let base_index = Index(u64::from_str_radix(index, 16).ok()?);
-    Some(FileName::Segment { group, base_offset, base_index })
+}
+
+fn parse_place(stem: &str) -> Option<(Offset, Index)> {
+    let (offset, index) = stem.split_once('.').filter(|(offset, _)| offset.len() == 20)?;
+    Some((Offset(offset.parse().ok()?), parse_index(index)?))
+}
+
+fn parse_index(digits: &str) -> Option<Index> {
+    u64::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 16).map(Index)
 }

@@ -66,6 +66,7 @@ enum Job {
     RemoveFolder { folder: PathBuf, parent: PathBuf },
     Truncate { path: PathBuf, length: u64 },
     Remove(Vec<PathBuf>),
+    Rename(Vec<(PathBuf, PathBuf)>),
 }
 
 impl Report {
@@ -135,7 +136,7 @@ impl FileDisk {
                 }
             }
             DiskAction::RemoveGroup { group } => {
-                self.forget(|name| matches!(name, FileName::Segment { group: of, .. } if of == group));
+                self.forget(|name| name.group() == Some(group));
                 let parent = self.layout.root().to_path_buf();
                 match self.layout.remove_group(group) {
                     Some(folder) => self.hand(id, Job::RemoveFolder { folder, parent }),
@@ -152,6 +153,12 @@ impl FileDisk {
                 // Files of a group without folder are gone already.
                 let paths = files.iter().filter_map(|file| self.layout.path(*file)).collect();
                 self.hand(id, Job::Remove(paths))
+            }
+            DiskAction::Rename { files } => {
+                self.forget(|name| files.iter().any(|(from, to)| name == *from || name == *to));
+                let paths: Result<Vec<_>, String> =
+                    files.iter().map(|(from, to)| Ok((self.path(*from)?, self.path(*to)?))).collect();
+                self.hand(id, Job::Rename(paths?))
             }
         }
     }
@@ -300,18 +307,26 @@ fn run(job: &Job, handles: &Mutex<Handles>) -> io::Result<DiskStage> {
             file.sync_all()?;
         }
         Job::Remove(paths) => {
-            let mut folders: Vec<&Path> = Vec::new();
             for path in paths {
                 ignore_missing(fs::remove_file(path))?;
-                folders.extend(path.parent());
             }
-            folders.dedup();
-            for folder in folders {
-                ignore_missing(sync_folder(folder))?;
+            sync_folders_of(paths.iter())?;
+        }
+        Job::Rename(paths) => {
+            for (from, to) in paths {
+                ignore_missing(fs::rename(from, to))?;
             }
+            sync_folders_of(paths.iter().map(|(_, to)| to))?;
         }
     }
     Ok(DiskStage::Durable)
+}
+
+/// Syncs the folders of these files, each once; one that is gone is fine.
+fn sync_folders_of<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> io::Result<()> {
+    let mut folders: Vec<&Path> = paths.filter_map(|path| path.parent()).collect();
+    folders.dedup();
+    folders.into_iter().try_for_each(|folder| ignore_missing(sync_folder(folder)))
 }
 
 fn ignore_missing(result: io::Result<()>) -> io::Result<()> {

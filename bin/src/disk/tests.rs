@@ -137,6 +137,28 @@ fn removing_is_idempotent_and_a_removed_group_can_be_made_again() {
 }
 
 #[test]
+fn a_renamed_file_takes_the_place_of_another_and_goes_on() {
+    let mut fixture = Fixture::new();
+    let copy = FileName::Copy { group: GROUP, base_offset: Offset(0), base_index: Index(2) };
+    let producers = FileName::Producers { group: GROUP, index: Index(9) };
+    fixture.append(segment(0), 0, &[b"old and longer"]);
+    fixture.append(copy, 0, &[b"abc"]);
+    fixture.append(producers, 0, &[b"table"]);
+    fixture.stages(6);
+    for _ in 0..2 {
+        fixture.submit(DiskAction::Rename { files: vec![(copy, segment(0))] });
+        assert_eq!(fixture.done().stage, DiskStage::Durable, "also when it was renamed before");
+    }
+    fixture.append(segment(0), 3, &[b"def"]);
+    fixture.stages(2);
+    assert_eq!(fixture.read(segment(0), 0, 6), DiskStage::Read(Bytes::from_static(b"abcdef")));
+    fixture.append(copy, 0, &[b"next"]);
+    fixture.stages(2);
+    let (_, inventory) = Layout::scan(fixture.folder.path()).expect("readable");
+    assert_eq!(inventory.files, [(segment(0), 6), (producers, 5), (copy, 4)]);
+}
+
+#[test]
 fn the_first_failure_is_told_once_and_nothing_after_it() {
     let mut fixture = Fixture::new();
     let id = fixture.append(segment(0), 5, &[b"abc"]);

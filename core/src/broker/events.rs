@@ -53,6 +53,17 @@ impl Broker {
             GroupEvent::Producers(committed) => {
                 self.local.producers.insert(group, Producers::recovered(*committed));
             }
+            GroupEvent::Restored { last: _, producers } => {
+                match producers {
+                    Some(committed) => self.local.producers.insert(group, Producers::recovered(*committed)),
+                    None => self.local.producers.remove(&group),
+                };
+                self.wake(group);
+            }
+            GroupEvent::ProducersWanted => {
+                let known = self.local.producers.get(&group).map(Producers::committed);
+                self.local.replicas.producers_known(group, known);
+            }
             GroupEvent::Replicated { index, header } => self.producers_of(group).append(index, &header),
             GroupEvent::Command { index, payload } => {
                 assert_eq!(group, GroupId::CONTROLLER, "only the controller's group has commands");

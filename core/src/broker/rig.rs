@@ -198,7 +198,7 @@ impl Rig {
         let group = self.broker.local.view(self.now).cluster.topic(topic).expect("made").partitions[partition].group;
         let index = |file: &FileName| match *file {
             FileName::Segment { group: owner, base_index, .. } if owner == group => Some(base_index),
-            FileName::Segment { .. } | FileName::Meta(_) => None,
+            FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } | FileName::Meta(_) => None,
         };
         self.files.keys().filter_map(index).collect()
     }
@@ -283,7 +283,7 @@ impl Rig {
             }
             DiskAction::RemoveGroup { group } => {
                 self.groups.remove(&group);
-                self.files.retain(|name, _| !matches!(name, FileName::Segment { group: g, .. } if *g == group));
+                self.files.retain(|name, _| name.group() != Some(group));
             }
             DiskAction::Append { file, position, data } => {
                 let content = self.files.entry(file).or_default();
@@ -310,6 +310,13 @@ impl Rig {
             DiskAction::Remove { files } => {
                 for file in files {
                     self.files.remove(&file);
+                }
+            }
+            DiskAction::Rename { files } => {
+                for (from, to) in files {
+                    if let Some(content) = self.files.remove(&from) {
+                        self.files.insert(to, content);
+                    }
                 }
             }
         }

@@ -9,6 +9,7 @@
 //! everything above `written_index`; `first segment's base offset <= log start <= settled end`.
 
 mod checked;
+mod copy;
 mod start;
 
 use super::batch::{self, Batch, BatchError, start_command};

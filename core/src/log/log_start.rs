@@ -1,21 +1,16 @@
 //! Where a log starts, and how a leader says so.
 //!
-//! The leader of a group proposes a *log start entry*: the first offset that may be read from then on, and the last entry that no replica
-//! needs any more. When it is committed every replica records the start that follows for its own segments, shows it when the record is
-//! durable, and deletes whole segments before it after that. So the start never goes back, in no crash, and no clock of a follower
-//! decides anything.
+//! The leader of a group proposes a *log start entry*: the first offset that may be read from then on. When it is committed every
+//! replica records the start that follows for its own segments, shows it when the record is durable, and deletes whole segments before it
+//! after that. So the start never goes back, in no crash, and no clock of a follower decides anything. A replica that lacks what was
+//! deleted elsewhere is made whole by a snapshot.
 //!
-//! The payload of the entry, big-endian:
-//!
-//! ```text
-//! 0        8        16
-//! | offset | spare  |
-//! | i64    | u64    |
-//! ```
+//! The payload of the entry is the offset, an i64, big-endian.
 //!
 //! Invariant: `base_offset <= offset`.
 
 use crate::ids::{Index, Offset, Term};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// Where a log starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,30 +33,47 @@ impl LogStart {
         LogStart { offset: Offset(0), index: Index(Index::BIRTH.0 + 1), base_offset: Offset(0), term: Term::BIRTH, chain: 0 };
 }
 
+impl LogStart {
+    /// Adds it, little-endian: offset, index, base offset, term, chain.
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
+        out.put_i64_le(self.offset.0);
+        out.put_u64_le(self.index.0);
+        out.put_i64_le(self.base_offset.0);
+        out.put_u64_le(self.term.0);
+        out.put_u64_le(self.chain);
+    }
+
+    /// The inverse; `None` where no log can start.
+    pub(crate) fn decode(input: &mut Bytes) -> Option<LogStart> {
+        let start = LogStart {
+            offset: Offset(input.try_get_i64_le().ok()?),
+            index: Index(input.try_get_u64_le().ok()?),
+            base_offset: Offset(input.try_get_i64_le().ok()?),
+            term: Term(input.try_get_u64_le().ok()?),
+            chain: input.try_get_u64_le().ok()?,
+        };
+        let is_start = start.index > Index::BIRTH && start.base_offset <= start.offset && start.base_offset.0 >= 0;
+        is_start.then_some(start)
+    }
+}
+
 /// What a log start entry says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct StartCommand {
     /// First offset that may be read.
     pub offset: Offset,
-    /// Every replica durably holds the entries up to here, so no one has to keep them for another.
-    pub spare: Index,
 }
 
 impl StartCommand {
-    pub(crate) const BYTES: usize = 16;
+    pub(crate) const BYTES: usize = 8;
 
     pub(crate) fn to_bytes(self) -> [u8; StartCommand::BYTES] {
-        let mut bytes = [0; StartCommand::BYTES];
-        bytes[..8].copy_from_slice(&self.offset.0.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.spare.0.to_be_bytes());
-        bytes
+        self.offset.0.to_be_bytes()
     }
 
     /// The command that `bytes` are, all of them.
     pub(crate) fn parse(bytes: &[u8]) -> Option<StartCommand> {
-        let (offset, spare) = bytes.split_first_chunk::<8>()?;
-        let offset = Offset(i64::from_be_bytes(*offset));
-        let spare = Index(u64::from_be_bytes(spare.try_into().ok()?));
-        (offset.0 >= 0).then_some(StartCommand { offset, spare })
+        let offset = Offset(i64::from_be_bytes(bytes.try_into().ok()?));
+        (offset.0 >= 0).then_some(StartCommand { offset })
     }
 }

@@ -5,9 +5,14 @@
 //! touched, and it is closed when the files are cut; nothing that was appended after a cut is acknowledged before the cut is closed for
 //! good. So a cut that is found open at start may be made again: it can only drop what nobody was told about. A closed one must
 //! never be made again.
+//!
+//! An *install* puts a log that was copied from another broker in the place of what was there. It is numbered with the cuts, and the same
+//! holds for it: its record is durable before a file is renamed or deleted (all that is listed in it is durable under the names of copies by
+//! then), and an open one is made again at start.
 
 use super::log_start::LogStart;
-use crate::ids::{BrokerId, GroupId, Index, Offset, Term};
+use super::manifest::{FILES_MAX, FileRange};
+use crate::ids::{BrokerId, GroupId, Index, Term};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,8 +32,26 @@ pub(crate) enum MetaRecord {
     CutOpened { group: GroupId, number: u64, from: Index },
     /// Kind 6: it did, and must not again.
     CutClosed { group: GroupId, number: u64 },
-    /// Kind 7: the log starts here; what lies before it may be deleted. Entries up to `commit`, which decided so, are committed and fsynced.
-    Started { group: GroupId, start: LogStart, commit: Index },
+    /// Kind 7: the log starts here; what lies before it may be deleted. Entries up to `commit`, those that decided so among them, are committed and fsynced.
+    /// `producers` names the file that says what was known of producers (0: none).
+    Started { group: GroupId, start: LogStart, commit: Index, producers: Option<Index> },
+    /// Kind 8: a copied log takes the place of what was there.
+    InstallOpened { group: GroupId, install: Install },
+}
+
+/// A copied log that takes its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Install {
+    /// Counted with the cuts.
+    pub number: u64,
+    /// Where it starts.
+    pub start: LogStart,
+    /// Its last entry.
+    pub last: Index,
+    /// The file that says what is known of producers.
+    pub producers: Option<Index>,
+    /// All its segments.
+    pub files: Vec<FileRange>,
 }
 
 /// What is remembered of one group.
@@ -42,6 +65,10 @@ pub(crate) struct GroupMeta {
     pub commit: Index,
     /// Where its log starts.
     pub start: LogStart,
+    /// The file that says what is known of producers up to that entry; older entries may be gone.
+    pub producers: Option<Index>,
+    /// An open install.
+    pub install: Option<Install>,
     /// Open cuts.
     pub cuts: Vec<(u64, Index)>,
 }
@@ -67,6 +94,8 @@ impl MetaState {
                     durable: Index::BIRTH,
                     commit: Index::BIRTH,
                     start: LogStart::BIRTH,
+                    producers: None,
+                    install: None,
                     cuts: Vec::new(),
                 };
                 self.groups.entry(*group).or_insert(meta);
@@ -98,14 +127,28 @@ impl MetaState {
             MetaRecord::CutClosed { group, number } => {
                 if let Some(meta) = self.groups.get_mut(group) {
                     meta.cuts.retain(|(open, _)| open != number);
+                    meta.install = meta.install.take().filter(|install| install.number != *number);
                 }
             }
-            MetaRecord::Started { group, start, commit } => {
+            MetaRecord::Started { group, start, commit, producers } => {
                 if let Some(meta) = self.groups.get_mut(group) {
                     assert!(start.offset >= meta.start.offset, "a log start never goes back: {group}, {start:?}");
                     meta.start = *start;
+                    meta.producers = *producers;
                     meta.durable = meta.durable.max(*commit);
                     meta.commit = meta.commit.max(*commit);
+                }
+            }
+            MetaRecord::InstallOpened { group, install } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    assert!(install.start.offset >= meta.start.offset, "a log start never goes back: {group}, {install:?}");
+                    meta.start = install.start;
+                    meta.durable = install.last;
+                    meta.commit = install.last;
+                    meta.producers = install.producers;
+                    // What they would cut is replaced.
+                    meta.cuts.clear();
+                    meta.install = Some(install.clone());
                 }
             }
         }
@@ -119,11 +162,13 @@ impl MetaState {
             let group = *group;
             records.push(MetaRecord::Created { group, label: meta.label.clone(), voters: meta.voters.clone() });
             records.push(MetaRecord::Vote { group, term: meta.term, vote: meta.vote });
+            records.extend(meta.install.iter().map(|install| MetaRecord::InstallOpened { group, install: install.clone() }));
             // Cuts come before the mark: opening one lowers it.
             records.extend(meta.cuts.iter().map(|(number, from)| MetaRecord::CutOpened { group, number: *number, from: *from }));
             records.push(MetaRecord::Mark { group, durable: meta.durable, commit: meta.commit });
-            if meta.start != LogStart::BIRTH {
-                records.push(MetaRecord::Started { group, start: meta.start, commit: meta.commit });
+            if meta.start != LogStart::BIRTH || meta.producers.is_some() {
+                let (start, commit, producers) = (meta.start, meta.commit, meta.producers);
+                records.push(MetaRecord::Started { group, start, commit, producers });
             }
         }
         records
@@ -132,6 +177,10 @@ impl MetaState {
 
 fn put_len(out: &mut BytesMut, length: usize) {
     out.put_u16_le(u16::try_from(length).expect("labels and voter lists are short"));
+}
+
+fn file_index(value: u64) -> Option<Index> {
+    (value > 0).then_some(Index(value))
 }
 
 fn broker(value: i32) -> Option<BrokerId> {
@@ -178,15 +227,21 @@ impl MetaRecord {
                 out.put_u64_le(group.0);
                 out.put_u64_le(*number);
             }
-            MetaRecord::Started { group, start, commit } => {
+            MetaRecord::Started { group, start, commit, producers } => {
                 out.put_u8(7);
                 out.put_u64_le(group.0);
-                out.put_i64_le(start.offset.0);
-                out.put_u64_le(start.index.0);
-                out.put_i64_le(start.base_offset.0);
-                out.put_u64_le(start.term.0);
-                out.put_u64_le(start.chain);
+                start.encode(out);
                 out.put_u64_le(commit.0);
+                out.put_u64_le(producers.map_or(0, |index| index.0));
+            }
+            MetaRecord::InstallOpened { group, install } => {
+                out.put_u8(8);
+                out.put_u64_le(group.0);
+                install.start.encode(out);
+                out.put_u64_le(install.last.0);
+                out.put_u64_le(install.producers.map_or(0, |index| index.0));
+                out.put_u64_le(install.number);
+                FileRange::encode_all(&install.files, out);
             }
         }
     }
@@ -229,25 +284,76 @@ impl MetaRecord {
             }
             6 => MetaRecord::CutClosed { group, number: input.try_get_u64_le().ok()? },
             7 => {
-                let start = LogStart {
-                    offset: Offset(input.try_get_i64_le().ok()?),
-                    index: Index(input.try_get_u64_le().ok()?),
-                    base_offset: Offset(input.try_get_i64_le().ok()?),
-                    term: Term(input.try_get_u64_le().ok()?),
-                    chain: input.try_get_u64_le().ok()?,
-                };
+                let start = LogStart::decode(input)?;
                 let commit = Index(input.try_get_u64_le().ok()?);
-                if start.index <= Index::BIRTH
-                    || start.index.0 > commit.0 + 1
-                    || start.base_offset > start.offset
-                    || start.base_offset.0 < 0
-                {
+                if start.index.0 > commit.0 + 1 {
                     return None;
                 }
-                MetaRecord::Started { group, start, commit }
+                MetaRecord::Started { group, start, commit, producers: file_index(input.try_get_u64_le().ok()?) }
+            }
+            8 => {
+                let start = LogStart::decode(input)?;
+                let last = Index(input.try_get_u64_le().ok()?);
+                let producers = file_index(input.try_get_u64_le().ok()?);
+                let number = input.try_get_u64_le().ok()?;
+                let files = FileRange::decode_all(input, FILES_MAX)?;
+                if start.index.0 > last.0 + 1 {
+                    return None;
+                }
+                MetaRecord::InstallOpened { group, install: Install { number, start, last, producers, files } }
             }
             _ => return None,
         };
         input.is_empty().then_some(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Offset;
+
+    const GROUP: GroupId = GroupId(7);
+
+    fn start(offset: i64, index: u64) -> LogStart {
+        LogStart { offset: Offset(offset), index: Index(index), base_offset: Offset(offset), term: Term(2), chain: 5 }
+    }
+
+    /// A state into which these records were folded after they had been bytes.
+    fn folded(records: &[MetaRecord]) -> MetaState {
+        let mut state = MetaState::default();
+        for record in records {
+            let mut bytes = BytesMut::new();
+            record.encode(&mut bytes);
+            let bytes = bytes.freeze();
+            for length in 0..bytes.len() {
+                assert_ne!(MetaRecord::decode(bytes.slice(..length)).as_ref(), Some(record), "cut to {length}");
+            }
+            state.apply(&MetaRecord::decode(bytes).expect("it was just made"));
+        }
+        state
+    }
+
+    #[test]
+    fn a_checkpoint_in_the_midst_of_an_install_says_everything() {
+        let range = FileRange { base_offset: Offset(30), base_index: Index(40), length: 1000, chain: 5 };
+        let install =
+            Install { number: 4, start: start(30, 40), last: Index(70), producers: Some(Index(70)), files: vec![range] };
+        let records = [
+            MetaRecord::Created { group: GROUP, label: "orders-0".to_owned(), voters: vec![BrokerId(0), BrokerId(1)] },
+            MetaRecord::Vote { group: GROUP, term: Term(3), vote: Some(BrokerId(1)) },
+            MetaRecord::CutOpened { group: GROUP, number: 3, from: Index(20) },
+            MetaRecord::InstallOpened { group: GROUP, install },
+            MetaRecord::CutOpened { group: GROUP, number: 5, from: Index(72) },
+            MetaRecord::Mark { group: GROUP, durable: Index(71), commit: Index(71) },
+            MetaRecord::Started { group: GROUP, start: start(35, 40), commit: Index(71), producers: Some(Index(71)) },
+        ];
+        let state = folded(&records);
+        assert_eq!(state.groups[&GROUP].cuts, [(5, Index(72))], "what an install replaces is not cut");
+        assert_eq!(folded(&state.checkpoint()), state);
+        let mut closed = state.clone();
+        closed.apply(&MetaRecord::CutClosed { group: GROUP, number: 4 });
+        assert_eq!((&closed.groups[&GROUP].install, closed.groups[&GROUP].start), (&None, start(35, 40)));
+        assert_eq!(folded(&closed.checkpoint()), closed);
     }
 }

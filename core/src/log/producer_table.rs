@@ -43,6 +43,16 @@ impl ProducerTable {
         ProducerTable { producers: BTreeMap::new(), time_ms: 0, rules }
     }
 
+    /// A table as it was.
+    pub(super) fn found(producers: BTreeMap<i64, ProducerWindow>, time_ms: i64, rules: ProducerRules) -> ProducerTable {
+        ProducerTable { producers, time_ms, rules }
+    }
+
+    /// The log's time.
+    pub(super) fn time_ms(&self) -> i64 {
+        self.time_ms
+    }
+
     /// A producer by its id.
     #[must_use]
     pub fn get(&self, producer: i64) -> Option<&ProducerWindow> {

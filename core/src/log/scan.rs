@@ -6,11 +6,16 @@
 //! before its index whatever follows.
 //!
 //! Does not perform the repairs: they are part of the result, and gate the group's first append.
+//!
+//! An open install (see `meta_state`) is made again: its segments are read under whichever name they have, and nothing else counts. The same
+//! scan checks a log while it is being copied from another broker, where what it wants to read comes from there.
 
 use super::batch::{Batch, BatchError, full_header, private_payload};
 use super::group_log::GroupLog;
 use super::log_start::StartCommand;
-use super::meta_state::GroupMeta;
+use super::manifest::Manifest;
+use super::meta_state::{GroupMeta, Install};
+use super::producer_bytes::decode_producers;
 use super::producer_table::{ProducerRules, ProducerTable};
 use super::producer_window::ProducedBatch;
 use crate::disk::FileName;
@@ -44,6 +49,8 @@ pub(crate) struct Scanned {
     /// killed process wrote may be counted as persisted only after that.
     pub truncate: Vec<(FileName, u64)>,
     pub remove: Vec<FileName>,
+    /// Copies that take their place as segments.
+    pub rename: Vec<(FileName, FileName)>,
     /// All log start entries, in index order.
     pub starts: VecDeque<(Index, StartCommand)>,
     /// All commands, in index order.
@@ -59,6 +66,8 @@ struct Found {
     base_offset: Offset,
     base_index: Index,
     length: u64,
+    /// Whether it still has the name of a copy.
+    is_copy: bool,
 }
 
 /// The scan of one group.
@@ -85,11 +94,57 @@ pub(crate) struct GroupScan {
     corrupt: Option<String>,
     truncate: Vec<(FileName, u64)>,
     remove: Vec<FileName>,
+    rename: Vec<(FileName, FileName)>,
     starts: VecDeque<(Index, StartCommand)>,
     commands: VecDeque<(Index, Bytes)>,
     producers: ProducerTable,
+    /// The file to read first, with its length.
+    producers_file: Option<(FileName, u64)>,
+    /// Entries up to here are in it.
+    producers_last: Index,
+    producer_rules: ProducerRules,
     produced: Vec<(Index, BatchHeader)>,
     mutant: Mutant,
+}
+
+/// What the disk must do before the group goes on.
+#[derive(Debug, Default)]
+struct Repairs {
+    truncate: Vec<(FileName, u64)>,
+    remove: Vec<FileName>,
+    rename: Vec<(FileName, FileName)>,
+}
+
+impl Repairs {
+    /// Makes an install again; the segments that count.
+    fn install(&mut self, group: GroupId, install: &Install, found: &[Found], files: &[(FileName, u64)]) -> Vec<Found> {
+        let mut listed = Vec::new();
+        for range in &install.files {
+            let length_of = |name: FileName| files.iter().find(|(file, _)| *file == name).map(|(_, length)| *length);
+            let (segment, copy) = (range.segment(group), range.copy(group));
+            let (base_offset, base_index) = (range.base_offset, range.base_index);
+            if let Some(length) = length_of(copy) {
+                self.rename.push((copy, segment));
+                listed.push(Found { base_offset, base_index, length: length.min(range.length), is_copy: true });
+            } else if let Some(length) = length_of(segment) {
+                // What was appended since was told to nobody.
+                if length > range.length {
+                    self.truncate.push((segment, range.length));
+                }
+                listed.push(Found { base_offset, base_index, length: length.min(range.length), is_copy: false });
+            }
+        }
+        let is_listed = |found: &Found| {
+            listed.iter().any(|other| other.base_index == found.base_index && other.base_offset == found.base_offset)
+        };
+        let others = found.iter().filter(|found| !is_listed(found));
+        self.remove.extend(others.map(|found| FileName::Segment {
+            group,
+            base_offset: found.base_offset,
+            base_index: found.base_index,
+        }));
+        listed
+    }
 }
 
 impl GroupScan {
@@ -103,22 +158,100 @@ impl GroupScan {
         producers: ProducerRules,
         mutant: Mutant,
     ) -> GroupScan {
-        let mut found: Vec<Found> = files
-            .iter()
-            .filter_map(|(file, length)| match *file {
+        let mut found = Vec::new();
+        let mut repairs = Repairs::default();
+        let mut producers_file = None;
+        for (file, length) in files {
+            match *file {
                 FileName::Segment { group: owner, base_offset, base_index } if owner == group => {
-                    Some(Found { base_offset, base_index, length: *length })
+                    found.push(Found { base_offset, base_index, length: *length, is_copy: false });
                 }
-                FileName::Segment { .. } | FileName::Meta(_) => None,
-            })
-            .collect();
+                FileName::Producers { group: owner, index } if owner == group => {
+                    if meta.producers == Some(index) {
+                        producers_file = Some((*file, *length));
+                    } else {
+                        repairs.remove.push(*file);
+                    }
+                }
+                FileName::Copy { group: owner, .. } if owner == group => {
+                    let is_listed = |install: &Install| install.files.iter().any(|range| range.copy(group) == *file);
+                    if !meta.install.as_ref().is_some_and(is_listed) {
+                        repairs.remove.push(*file);
+                    }
+                }
+                FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } | FileName::Meta(_) => {}
+            }
+        }
+        if let Some(install) = &meta.install {
+            found = repairs.install(group, install, &found, files);
+        }
         found.sort_by_key(|found| found.base_index);
         // What is before the start was to be deleted when the broker ended.
         let gone = found.partition_point(|found| found.base_index < meta.start.index);
-        let remove = found
-            .drain(..gone)
-            .map(|found| FileName::Segment { group, base_offset: found.base_offset, base_index: found.base_index })
-            .collect();
+        let gone = found.drain(..gone);
+        repairs.remove.extend(gone.map(|found| FileName::Segment {
+            group,
+            base_offset: found.base_offset,
+            base_index: found.base_index,
+        }));
+        let mut scan = GroupScan::begin(group, meta, found, segment_bytes_max, tail_bytes_max, producers, mutant);
+        if let Some(index) = meta.producers {
+            scan.producers_last = index;
+            scan.producers_file = producers_file;
+            if producers_file.is_none() {
+                scan.corrupt =
+                    Some(format!("group {group} ({}): the file that says who wrote up to {index} is missing", meta.label));
+            }
+        }
+        scan.truncate = repairs.truncate;
+        scan.remove = repairs.remove;
+        scan.rename = repairs.rename;
+        scan
+    }
+
+    /// The scan of a log that is being copied: what it reads comes from elsewhere, and the log must be that of the manifest.
+    pub(crate) fn of_copy(
+        group: GroupId,
+        manifest: &Manifest,
+        segment_bytes_max: u64,
+        tail_bytes_max: usize,
+        producers: ProducerTable,
+        rules: ProducerRules,
+    ) -> GroupScan {
+        let meta = GroupMeta {
+            label: "a copy".to_owned(),
+            voters: Vec::new(),
+            term: manifest.term,
+            vote: None,
+            durable: manifest.last,
+            commit: manifest.last,
+            start: manifest.start,
+            producers: None,
+            install: None,
+            cuts: Vec::new(),
+        };
+        let found = manifest.files.iter().map(|range| Found {
+            base_offset: range.base_offset,
+            base_index: range.base_index,
+            length: range.length,
+            is_copy: false,
+        });
+        let found = found.collect();
+        let mut scan = GroupScan::begin(group, &meta, found, segment_bytes_max, tail_bytes_max, rules, Mutant::None);
+        scan.producers = producers;
+        scan.producers_last = manifest.last;
+        scan
+    }
+
+    fn begin(
+        group: GroupId,
+        meta: &GroupMeta,
+        found: Vec<Found>,
+        segment_bytes_max: u64,
+        tail_bytes_max: usize,
+        producers: ProducerRules,
+        mutant: Mutant,
+    ) -> GroupScan {
         GroupScan {
             group,
             label: meta.label.clone(),
@@ -135,18 +268,25 @@ impl GroupScan {
             is_over: false,
             corrupt: None,
             truncate: Vec::new(),
-            remove,
+            remove: Vec::new(),
+            rename: Vec::new(),
             starts: VecDeque::new(),
             commands: VecDeque::new(),
             producers: ProducerTable::new(producers),
+            producers_file: None,
+            producers_last: Index(0),
+            producer_rules: producers,
             produced: Vec::new(),
             mutant,
         }
     }
 
     fn name(&self, number: usize) -> FileName {
-        let found = self.files[number];
-        FileName::Segment { group: self.group, base_offset: found.base_offset, base_index: found.base_index }
+        let Found { base_offset, base_index, is_copy, .. } = self.files[number];
+        match is_copy {
+            true => FileName::Copy { group: self.group, base_offset, base_index },
+            false => FileName::Segment { group: self.group, base_offset, base_index },
+        }
     }
 
     /// What to do next.
@@ -154,6 +294,10 @@ impl GroupScan {
         loop {
             if let Some(what) = &self.corrupt {
                 return ScanStep::Corrupt(what.clone());
+            }
+            if let Some((file, length)) = self.producers_file {
+                let length = u32::try_from(length).expect("so many producers are not remembered");
+                return ScanStep::Read { file, position: 0, length };
             }
             if self.is_over || self.at == self.files.len() {
                 if !self.is_over && self.log.last_index() < self.durable {
@@ -198,6 +342,13 @@ impl GroupScan {
 
     /// What the last read found.
     pub(crate) fn read_done(&mut self, data: Bytes) {
+        if let Some((file, _)) = self.producers_file.take() {
+            match decode_producers(data, self.producer_rules) {
+                Some(producers) => self.producers = producers,
+                None => self.corrupt = Some(format!("{file:?} is damaged, although it was durable")),
+            }
+            return;
+        }
         let mut data = if self.rest.is_empty() {
             data
         } else {
@@ -262,7 +413,9 @@ impl GroupScan {
             }
         } else if batch.producer_id >= 0 {
             let header = full_header(bytes);
-            if index <= self.commit {
+            if index <= self.producers_last {
+                // The table has it.
+            } else if index <= self.commit {
                 self.producers.apply(header.producer_id, header.producer_epoch, ProducedBatch::of(index, &header));
             } else {
                 self.produced.push((index, header));
@@ -334,6 +487,7 @@ impl GroupScan {
             log: self.log,
             truncate: self.truncate,
             remove: self.remove,
+            rename: self.rename,
             starts: self.starts,
             commands: self.commands,
             producers: self.producers,

@@ -3,7 +3,7 @@
 //! Ids ascend in the order of issue, so the owners are a queue whose front is the oldest operation under way.
 
 use crate::disk::{DiskAction, DiskOp};
-use crate::ids::{DiskId, GroupId};
+use crate::ids::{BrokerId, DiskId, GroupId};
 use crate::output::{Output, Outputs};
 use std::collections::VecDeque;
 
@@ -14,6 +14,10 @@ pub(crate) enum Owner {
     Append(GroupId),
     /// Creates, repairs or cuts files of a group, or fetches entries for a follower.
     Group(GroupId),
+    /// Writes or reads of a copy that is being made here, or what is known of producers; nothing of the log waits for it.
+    Copy(GroupId),
+    /// Reads for a replica that makes a copy of a group led here.
+    Loan { group: GroupId, to: BrokerId },
     /// Reads for a client.
     Client { group: Option<GroupId>, token: u64 },
     /// Appends to the meta log.
@@ -25,7 +29,7 @@ pub(crate) enum Owner {
 impl Owner {
     fn group(self) -> Option<GroupId> {
         match self {
-            Owner::Append(group) | Owner::Group(group) => Some(group),
+            Owner::Append(group) | Owner::Group(group) | Owner::Copy(group) | Owner::Loan { group, .. } => Some(group),
             Owner::Client { group, .. } => group,
             Owner::Meta | Owner::Nobody => None,
         }

@@ -23,8 +23,9 @@
 //! ```
 //!
 //! `type`: the number of raft's message type. `flags`: 1 = rejected, 2 = campaign by transfer. `payload`: of an append, the batches of its
-//! entries back to back, the very bytes of the leader's segment; entry k has index `index + 1 + k` and the term in its batch. Other
-//! raft messages have none. Sender and receiver are those of the connection.
+//! entries back to back, the very bytes of the leader's segment; entry k has index `index + 1 + k` and the term in its batch. Of a
+//! snapshot, its manifest (`log/manifest.rs`), and `index` and `log term` are those of its last entry. Other raft messages have none. Sender
+//! and receiver are those of the connection.
 
 use super::ControlMessage;
 use crate::ids::{BrokerId, GroupId};
@@ -99,6 +100,14 @@ impl FrameBuilder {
             let data = if entry.data.is_empty() { payload(entry.index) } else { entry.data };
             length += data.len();
             self.payloads.push(data);
+        }
+        if message.get_msg_type() == MessageType::MsgSnapshot {
+            let mut snapshot = message.take_snapshot();
+            message.index = snapshot.get_metadata().index;
+            message.log_term = snapshot.get_metadata().term;
+            let manifest = snapshot.take_data();
+            length = manifest.len();
+            self.payloads.push(manifest);
         }
         let mut flags = 0;
         if message.reject {
@@ -229,6 +238,14 @@ fn decode_raft(header: &[u8], payload: &Bytes) -> Result<(GroupId, Message), Fra
     }
     if kind == MessageType::MsgAppend {
         message.entries = decode_entries(&message, payload)?.into();
+    } else if kind == MessageType::MsgSnapshot {
+        if index == 0 || log_term == 0 || payload.is_empty() {
+            return Err(FrameError("a snapshot is empty"));
+        }
+        let snapshot = message.mut_snapshot();
+        snapshot.mut_metadata().index = index;
+        snapshot.mut_metadata().term = log_term;
+        snapshot.data = payload.clone();
     } else if !payload.is_empty() {
         return Err(FrameError("a message that has no payload comes with one"));
     }
@@ -265,11 +282,12 @@ fn u32_at(bytes: &[u8], at: usize) -> u32 {
 }
 
 /// The types that brokers exchange, by raft's numbers.
-const TYPES: [(MessageType, u8); 9] = [
+const TYPES: [(MessageType, u8); 10] = [
     (MessageType::MsgAppend, 3),
     (MessageType::MsgAppendResponse, 4),
     (MessageType::MsgRequestVote, 5),
     (MessageType::MsgRequestVoteResponse, 6),
+    (MessageType::MsgSnapshot, 7),
     (MessageType::MsgHeartbeat, 8),
     (MessageType::MsgHeartbeatResponse, 9),
     (MessageType::MsgTimeoutNow, 14),

@@ -16,15 +16,21 @@
 //!
 //! Source: Raft thesis chapters 3, 9.6 and 10.2; raft-rs 0.7.0 `raw_node.rs`.
 
+mod copying;
 mod drive;
 mod events;
+mod lending;
 mod ready;
 mod report;
 mod start;
 
 pub use events::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, Role};
 
+use self::copying::Copies;
+use self::lending::Lending;
+use self::start::StartDue;
 use super::ReplicasConfig;
+use super::copy_message::{CopyMessage, SnapshotName};
 use super::disk_queue::DiskQueue;
 use super::lag::Lag;
 use super::outbox::Outbox;
@@ -38,7 +44,7 @@ use crate::time::{Instant, Now};
 use bytes::Bytes;
 use raft::eraftpb::Message;
 use raft::{RawNode, StateRole};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// What a visit needs from the engine.
 pub(crate) struct Round<'a> {
@@ -50,6 +56,8 @@ pub(crate) struct Round<'a> {
     pub outbox: &'a mut Outbox,
     /// Groups to visit again when a round of the meta log is durable.
     pub waiting: &'a mut VecDeque<(u64, GroupId)>,
+    /// Groups that are being copied to this broker.
+    pub copies: &'a mut BTreeSet<GroupId>,
     pub events: &'a mut Vec<(GroupId, GroupEvent)>,
 }
 
@@ -66,8 +74,10 @@ pub(crate) struct Start {
     pub producers: Option<ProducerTable>,
     /// Batches with a producer id that are not.
     pub produced: Vec<(Index, BatchHeader)>,
-    /// Cuts that recovery makes again.
+    /// Cuts and installs that recovery makes again.
     pub cuts: Vec<u64>,
+    /// The file that says what was known of producers.
+    pub producers_file: Option<Index>,
     /// Disk operations the group has to wait for, and a round of the meta log.
     pub operations: usize,
     pub round: u64,
@@ -113,6 +123,17 @@ pub struct RaftGroup {
     starts: VecDeque<(Index, StartCommand)>,
     /// Log starts that were decided, with the round of the meta log that makes them durable.
     starting: VecDeque<(u64, LogStart)>,
+    /// A log start that is to be recorded.
+    start_due: Option<StartDue>,
+    /// The file that says what was known of producers, as recorded.
+    producers_file: Option<Index>,
+    /// Whether the owner is to be asked, or was, what is known of producers.
+    wants_producers: bool,
+    is_asking_producers: bool,
+    copies: Copies,
+    lending: Lending,
+    /// What is to be said about snapshots.
+    said: Vec<(BrokerId, SnapshotName, CopyMessage)>,
     commands: VecDeque<(Index, Bytes)>,
     /// Offset of the next record that is proposed.
     next_offset: Offset,
@@ -195,6 +216,13 @@ impl RaftGroup {
             tickets: VecDeque::new(),
             starts: start.starts,
             starting: VecDeque::new(),
+            start_due: None,
+            producers_file: start.producers_file,
+            wants_producers: false,
+            is_asking_producers: false,
+            copies: Copies::with_producers(start.producers_file),
+            lending: Lending::default(),
+            said: Vec::new(),
             commands: start.commands,
             next_offset,
             pending: None,
@@ -322,6 +350,12 @@ impl RaftGroup {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.is_open
+    }
+
+    /// Whether its log is a copy of another broker's whose files are getting their names: nothing of it is durable under them.
+    #[must_use]
+    pub fn is_installing(&self) -> bool {
+        self.copies.is_installing()
     }
 
     /// Raft role.

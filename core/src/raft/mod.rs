@@ -3,6 +3,7 @@
 
 #![allow(clippy::field_reassign_with_default, reason = "protobuf's types carry fields that are not ours to name")]
 
+mod copy_message;
 mod disk_queue;
 mod frame;
 mod group;

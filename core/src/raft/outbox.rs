@@ -28,7 +28,7 @@ impl Outbox {
     pub(crate) fn raft(&mut self, group: GroupId, mut message: Message, payload: impl Fn(u64) -> Bytes) {
         let Some(to) = BrokerId::from_peer(message.to) else { return };
         let peer = self.peers.entry(to).or_default();
-        if message.get_msg_type() == MessageType::MsgAppend {
+        if matches!(message.get_msg_type(), MessageType::MsgAppend | MessageType::MsgSnapshot) {
             peer.data.raft(group, &mut message, payload);
             if peer.data.bytes() >= FRAME_BYTES_TARGET {
                 peer.full.push(peer.data.finish());
@@ -40,6 +40,15 @@ impl Outbox {
 
     pub(crate) fn other(&mut self, to: BrokerId, kind: u8, body: Bytes) {
         self.peers.entry(to).or_default().control.other(kind, body);
+    }
+
+    /// A part of a snapshot: it must not be in the way of what is urgent.
+    pub(crate) fn bulk(&mut self, to: BrokerId, kind: u8, body: Bytes) {
+        let peer = self.peers.entry(to).or_default();
+        peer.data.other(kind, body);
+        if peer.data.bytes() >= FRAME_BYTES_TARGET {
+            peer.full.push(peer.data.finish());
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {

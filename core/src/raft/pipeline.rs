@@ -1,7 +1,7 @@
 //! The order of one group's disk operations.
 //!
 //! Appends leave at once and in order. A cut waits for everything before it (appends that are under way, reads that may touch what
-//! goes away, its own record in the meta log), and everything after it waits for the cut. Files before the log start go beside all that
+//! goes away, its own record in the meta log), and everything after it waits for the cut; an install of copies likewise. Files before the log start go beside all that
 //! as soon as no read is under way that began before. A group's first append waits for its folder,
 //! or for the repairs that recovery decided on.
 //!
@@ -17,7 +17,18 @@ use std::collections::{BTreeSet, VecDeque};
 #[derive(Debug)]
 enum Work {
     Append(Write),
-    Cut { number: u64, round: u64, cut: Cut },
+    Cut {
+        number: u64,
+        round: u64,
+        cut: Cut,
+    },
+    /// Copies take their place, other files go.
+    Install {
+        number: u64,
+        round: u64,
+        rename: Vec<(FileName, FileName)>,
+        remove: Vec<FileName>,
+    },
 }
 
 #[derive(Debug)]
@@ -110,6 +121,31 @@ impl Pipeline {
         self.queue.push_back(Work::Cut { number, round, cut });
     }
 
+    /// Adds an install of copies that end with the entry `last`, whose record is in `round` of the meta log.
+    pub(crate) fn install(
+        &mut self,
+        number: u64,
+        round: u64,
+        last: Index,
+        rename: Vec<(FileName, FileName)>,
+        remove: Vec<FileName>,
+    ) {
+        // What is under way is of the log that goes.
+        for flight in &mut self.flights {
+            flight.end = 0;
+            flight.last_index = Index(0);
+        }
+        for work in &mut self.queue {
+            if let Work::Append(write) = work {
+                write.end = 0;
+                write.last_index = Index(0);
+            }
+        }
+        self.written = last;
+        self.durable = last;
+        self.queue.push_back(Work::Install { number, round, rename, remove });
+    }
+
     /// Adds files to delete, which nothing written or planned from now on touches.
     pub(crate) fn remove(&mut self, files: Vec<FileName>, disk: &DiskQueue) {
         if !files.is_empty() {
@@ -133,10 +169,12 @@ impl Pipeline {
             }
             match self.queue.front() {
                 None => return,
-                Some(Work::Cut { round, .. }) if !self.flights.is_empty() || !self.reads.is_empty() || round_durable < *round => {
+                Some(Work::Cut { round, .. } | Work::Install { round, .. })
+                    if !self.flights.is_empty() || !self.reads.is_empty() || round_durable < *round =>
+                {
                     return;
                 }
-                Some(Work::Append(_) | Work::Cut { .. }) => {}
+                Some(Work::Append(_) | Work::Cut { .. } | Work::Install { .. }) => {}
             }
             let owner = Owner::Group(self.group);
             match self.queue.pop_front().expect("looked at above") {
@@ -160,6 +198,15 @@ impl Pipeline {
                     }
                     if !cut.remove.is_empty() {
                         disk.issue(owner, DiskAction::Remove { files: cut.remove }, out);
+                        operations += 1;
+                    }
+                    self.barrier = Some(Barrier { operations, round: 0, cut: Some(number) });
+                }
+                Work::Install { number, rename, remove, .. } => {
+                    let mut operations = 1;
+                    disk.issue(owner, DiskAction::Rename { files: rename }, out);
+                    if !remove.is_empty() {
+                        disk.issue(owner, DiskAction::Remove { files: remove }, out);
                         operations += 1;
                     }
                     self.barrier = Some(Barrier { operations, round: 0, cut: Some(number) });

@@ -54,6 +54,8 @@ enum Stage {
 pub struct ReplicasRecovery {
     config: ReplicasConfig,
     inventory: Inventory,
+    /// Files of each group.
+    files: BTreeMap<GroupId, Vec<(FileName, u64)>>,
     /// Number and length, newest first.
     meta_files: Vec<(u32, u64)>,
     stage: Stage,
@@ -73,13 +75,20 @@ impl ReplicasRecovery {
             .iter()
             .filter_map(|(file, length)| match file {
                 FileName::Meta(number) => Some((*number, *length)),
-                FileName::Segment { .. } => None,
+                FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } => None,
             })
             .collect();
         meta_files.sort_unstable_by(|a, b| b.cmp(a));
+        let mut files: BTreeMap<GroupId, Vec<(FileName, u64)>> = BTreeMap::new();
+        for (file, length) in &inventory.files {
+            if let Some(group) = file.group() {
+                files.entry(group).or_default().push((*file, *length));
+            }
+        }
         ReplicasRecovery {
             config,
             inventory,
+            files,
             meta_files,
             stage: Stage::Meta { at: 0, read: BytesMut::new() },
             state: MetaState::default(),
@@ -137,7 +146,7 @@ impl ReplicasRecovery {
     fn begin_groups(&mut self) {
         let stranger = self.inventory.files.iter().find(|(file, length)| match file {
             FileName::Meta(_) => false,
-            FileName::Segment { group, .. } => {
+            FileName::Segment { group, .. } | FileName::Producers { group, .. } | FileName::Copy { group, .. } => {
                 *length > 0 && !self.state.groups.contains_key(group) && !self.state.removed.contains(group)
             }
         });
@@ -156,25 +165,10 @@ impl ReplicasRecovery {
             None => self.stage = Stage::Done,
             Some(group) => {
                 let meta = &self.state.groups[&group];
-                let low = self.inventory.files.partition_point(|(file, _)| match file {
-                    FileName::Meta(_) => true,
-                    FileName::Segment { group: owner, .. } => *owner < group,
-                });
-                let files = &self.inventory.files[low..];
-                let high = files.partition_point(|(file, _)| match file {
-                    FileName::Meta(_) => true,
-                    FileName::Segment { group: owner, .. } => *owner <= group,
-                });
+                let files = self.files.remove(&group).unwrap_or_default();
                 let ReplicasConfig { segment_bytes_max, raft, producers, .. } = &self.config;
-                let scan = GroupScan::new(
-                    group,
-                    meta,
-                    &files[..high],
-                    *segment_bytes_max,
-                    raft.tail_bytes_max,
-                    *producers,
-                    self.config.mutant,
-                );
+                let scan =
+                    GroupScan::new(group, meta, &files, *segment_bytes_max, raft.tail_bytes_max, *producers, self.config.mutant);
                 self.scan = Some((group, scan));
             }
         }
@@ -221,6 +215,9 @@ impl ReplicasRecovery {
             if !scanned.remove.is_empty() {
                 repairs.push(DiskAction::Remove { files: scanned.remove });
             }
+            if !scanned.rename.is_empty() {
+                repairs.push(DiskAction::Rename { files: scanned.rename });
+            }
             let operations = repairs.len();
             for action in repairs {
                 replicas.repair(group, action, out);
@@ -235,7 +232,8 @@ impl ReplicasRecovery {
                 commands: scanned.commands,
                 producers: Some(scanned.producers).filter(|producers| !producers.is_empty()),
                 produced: scanned.produced,
-                cuts: meta.cuts.iter().map(|(number, _)| *number).collect(),
+                cuts: meta.cuts.iter().map(|(number, _)| *number).chain(meta.install.as_ref().map(|i| i.number)).collect(),
+                producers_file: meta.producers,
                 operations,
                 round: 1,
                 campaign: false,

@@ -6,6 +6,7 @@
 //! Ticks: every group is ticked once per `tick_ms`; groups are spread over [`PHASES`] phases, so that ten thousand of them never make one
 //! burst. A clock that stood still for long gives one tick, not many: the messages that came meanwhile are still unread.
 
+use super::copy_message::{CopyMessage, KIND_COPY};
 use super::disk_queue::{DiskQueue, Owner};
 use super::frame::{self, PeerMessage};
 use super::group::{Round, Start};
@@ -14,12 +15,12 @@ use super::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, RaftGroup, 
 use crate::disk::{DiskAction, DiskDone, DiskStage, FileName};
 use crate::error::Fatal;
 use crate::ids::{BrokerId, GroupId, Index, Term};
-use crate::log::{GroupLog, MetaLog, MetaRecord};
+use crate::log::{GroupLog, MetaLog, MetaRecord, ProducerTable};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
 use crate::time::{Instant, Now};
 use bytes::Bytes;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Parts of a tick; group g is ticked in part `g mod PHASES`.
 const PHASES: u64 = 5;
@@ -29,7 +30,7 @@ const LAZY_MS_MAX: u64 = 1000;
 /// A message of another part of the core that travelled in a peer frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlMessage {
-    /// Whose it is: 1 = controller, 2 = leadership table.
+    /// Whose it is: 1 = controller, 2 = leadership table, 3 = elections. 4 is taken, by snapshots.
     pub kind: u8,
     /// Its bytes; not trusted.
     pub body: Bytes,
@@ -73,6 +74,7 @@ pub struct Replicas {
     removing: BTreeMap<GroupId, Removing>,
     dirty: Vec<GroupId>,
     waiting: VecDeque<(u64, GroupId)>,
+    copies: BTreeSet<GroupId>,
     meta: MetaLog,
     disk: DiskQueue,
     outbox: Outbox,
@@ -91,6 +93,7 @@ impl Replicas {
             removing: BTreeMap::new(),
             dirty: Vec::new(),
             waiting: VecDeque::new(),
+            copies: BTreeSet::new(),
             meta,
             disk: DiskQueue::new(),
             outbox: Outbox::default(),
@@ -125,6 +128,7 @@ impl Replicas {
             producers: None,
             produced: Vec::new(),
             cuts: Vec::new(),
+            producers_file: None,
             operations: 1,
             round,
             campaign,
@@ -156,6 +160,7 @@ impl Replicas {
         if self.groups.remove(&group).is_none() {
             return;
         }
+        self.copies.remove(&group);
         let round = self.meta.record(&MetaRecord::Removed { group });
         self.removing.insert(group, Removing { left: self.disk.under_way(group), round });
         self.remove_files(group, out);
@@ -179,6 +184,12 @@ impl Replicas {
     /// All groups, ascending.
     pub fn groups(&self) -> impl Iterator<Item = &RaftGroup> {
         self.groups.values()
+    }
+
+    /// Groups that are being copied to this broker by snapshots now.
+    #[must_use]
+    pub fn copies_under_way(&self) -> usize {
+        self.copies.len()
     }
 
     /// What was dropped in this life.
@@ -209,6 +220,15 @@ impl Replicas {
         Ok(placed)
     }
 
+    /// Answers [`GroupEvent::ProducersWanted`]: what is known of the producers of everything that the group told to be committed; `None` where
+    /// nobody wrote that has an id.
+    pub fn producers_known(&mut self, group: GroupId, producers: Option<&ProducerTable>) {
+        if let Some(replica) = self.groups.get_mut(&group) {
+            replica.producers_known(&self.config, producers);
+            self.touch(group);
+        }
+    }
+
     /// Where the next proposal of a group would go.
     ///
     /// # Errors
@@ -234,6 +254,7 @@ impl Replicas {
         let mut others = Vec::new();
         for message in messages {
             match message {
+                PeerMessage::Other(message) if message.kind == KIND_COPY => self.copy_message(now, from, message.body),
                 PeerMessage::Other(message) => others.push(message),
                 PeerMessage::Raft(id, message) => {
                     let Some(group) = self.groups.get_mut(&id) else {
@@ -246,6 +267,19 @@ impl Replicas {
             }
         }
         others
+    }
+
+    fn copy_message(&mut self, now: Now, from: BrokerId, body: Bytes) {
+        let Some((name, message)) = CopyMessage::decode(body) else {
+            self.dropped.frames += 1;
+            return;
+        };
+        let Some(group) = self.groups.get_mut(&name.group) else {
+            self.dropped.unknown_group += 1;
+            return;
+        };
+        group.copy_message(&self.config, now.monotonic, from, name, message);
+        self.touch(name.group);
     }
 
     /// Sends a message of another part of the core with the next frame; may be lost.
@@ -268,10 +302,7 @@ impl Replicas {
 
     /// Reads for a client; the completion comes out of [`Replicas::disk_done`] under the same token.
     pub fn read(&mut self, token: u64, file: FileName, position: u64, length: u32, out: &mut Outputs) {
-        let group = match file {
-            FileName::Segment { group, .. } => Some(group),
-            FileName::Meta(_) => None,
-        };
+        let group = file.group();
         let id = self.disk.issue(Owner::Client { group, token }, DiskAction::Read { file, position, length }, out);
         if let Some(group) = group.and_then(|group| self.groups.get_mut(&group)) {
             group.read_started(id);
@@ -318,12 +349,23 @@ impl Replicas {
                 }
                 None => self.operation_of_removed(group, out),
             },
+            Some(Owner::Copy(group)) => self.copy_done(group, id, None, out),
             Some(Owner::Meta) => {
                 if self.meta.durable(id) {
                     self.meta_durable(out);
                 }
             }
-            Some(Owner::Client { .. } | Owner::Nobody) | None => {}
+            Some(Owner::Client { .. } | Owner::Loan { .. } | Owner::Nobody) | None => {}
+        }
+    }
+
+    fn copy_done(&mut self, group: GroupId, id: crate::ids::DiskId, read: Option<Bytes>, out: &mut Outputs) {
+        match self.groups.get_mut(&group) {
+            Some(replica) => {
+                replica.copy_done(id, read);
+                self.touch(group);
+            }
+            None => self.operation_of_removed(group, out),
         }
     }
 
@@ -369,6 +411,22 @@ impl Replicas {
                 }
                 None
             }
+            Some(Owner::Copy(group)) => {
+                self.copy_done(group, id, Some(data), out);
+                None
+            }
+            Some(Owner::Loan { group, to }) => {
+                match self.groups.get_mut(&group) {
+                    Some(replica) => {
+                        if let Some(part) = replica.part_read(id, to, data) {
+                            self.outbox.bulk(to, KIND_COPY, part);
+                        }
+                        self.touch(group);
+                    }
+                    None => self.operation_of_removed(group, out),
+                }
+                None
+            }
             Some(Owner::Append(_) | Owner::Meta | Owner::Nobody) | None => None,
         }
     }
@@ -403,7 +461,7 @@ impl Replicas {
                 if id.0 % PHASES != phase {
                     continue;
                 }
-                if group.tick(&self.config) && !group.is_dirty {
+                if group.tick(&self.config, now.monotonic) && !group.is_dirty {
                     group.is_dirty = true;
                     self.dirty.push(*id);
                 }
@@ -440,6 +498,7 @@ impl Replicas {
                 meta: &mut self.meta,
                 outbox: &mut self.outbox,
                 waiting: &mut self.waiting,
+                copies: &mut self.copies,
                 events: &mut events,
             });
         }
@@ -464,9 +523,9 @@ impl Replicas {
         Some(self.next_tick)
     }
 
-    /// All groups that take part (their folder and what was found in it are durable), for checkers, ascending.
+    /// All groups that take part (their folder and what is in it are durable), for checkers, ascending.
     pub fn views(&self) -> impl Iterator<Item = GroupView> {
-        self.groups.values().filter(|group| group.is_open()).map(RaftGroup::view)
+        self.groups.values().filter(|group| group.is_open() && !group.is_installing()).map(RaftGroup::view)
     }
 }
 

@@ -5,8 +5,10 @@
 //! needs was taken when the entry was appended, and membership never changes in this version.
 //!
 //! A follower that lags behind the tail cache is served from the disk: the first ask is noted in `wanted`, answered with "not yet", and
-//! asked again when the range was read. The dummy entry 1 of term 1 is the birth of every group. The
-//! front of the log goes only as far as every replica durably holds it, so nobody needs a snapshot.
+//! asked again when the range was read. The dummy entry 1 of term 1 is the birth of every group.
+//!
+//! A follower that lacks what this log has let go needs a snapshot. That is asked for in the same way: the ask is noted, and the manifest
+//! is there for as long as raft is told to ask again (`group/lending.rs`).
 
 use crate::ids::{Index, Term};
 use crate::log::GroupLog;
@@ -23,6 +25,10 @@ pub(crate) struct Catchup {
     pub wanted: BTreeSet<Index>,
     /// Entries that were just read, from this index on; kept only while they are handed out.
     pub ready: Option<(Index, Vec<Bytes>)>,
+    /// Peers that need a snapshot.
+    pub snapshot_wanted: BTreeSet<u64>,
+    /// The snapshot; kept only while it is handed out.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// One group's storage.
@@ -44,6 +50,11 @@ impl Store {
         let mut conf_state = ConfState::default();
         conf_state.voters = voters;
         Store { log, catchup: RefCell::default(), hard_state, conf_state }
+    }
+
+    /// The members, as raft's snapshots name them.
+    pub(crate) fn conf_state(&self) -> ConfState {
+        self.conf_state.clone()
     }
 
     fn entry(&self, index: u64, data: Bytes) -> Entry {
@@ -105,8 +116,14 @@ impl Storage for Store {
         Ok(self.log.last_index().0)
     }
 
-    fn snapshot(&self, _request_index: u64, _to: u64) -> Result<Snapshot> {
-        // What a replica lacks is never deleted in this version, so nobody needs one.
-        Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+    fn snapshot(&self, _request_index: u64, to: u64) -> Result<Snapshot> {
+        let mut catchup = self.catchup.borrow_mut();
+        match &catchup.snapshot {
+            Some(snapshot) => Ok(snapshot.clone()),
+            None => {
+                catchup.snapshot_wanted.insert(to);
+                Err(Error::Store(StorageError::SnapshotTemporarilyUnavailable))
+            }
+        }
     }
 }

@@ -272,7 +272,11 @@ impl History {
                 );
             }
         }
-        self.once.finish(|value| self.sent.get(&value).map(|sent| &sent.read_at))
+        let has_lost_front = |value: u64| {
+            let partition = self.sent.get(&value).and_then(|sent| self.partitions.get(&sent.key));
+            partition.is_some_and(|partition| partition.start_told > 0)
+        };
+        self.once.finish(|value| self.sent.get(&value).map(|sent| &sent.read_at), has_lost_front)
     }
 }
 

@@ -171,6 +171,13 @@ impl NodeMirror {
         gone
     }
 
+    /// A log takes the place of the one that is here: none of its segments counts.
+    pub(crate) fn replaced(&mut self, group: GroupId) {
+        if let Some(mirror) = self.groups.get_mut(&group) {
+            mirror.segments.clear();
+        }
+    }
+
     /// A folder is gone.
     pub(crate) fn forget(&mut self, group: GroupId) {
         self.groups.remove(&group);

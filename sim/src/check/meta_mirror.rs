@@ -1,9 +1,11 @@
 //! What one broker durably promised, read off its meta log: term, vote and voters of each group.
 //!
 //! The format is the one drawn in `core/src/log/meta_log.rs`: a 32-byte header with a salt, then frames of length, CRC, sequence, durable
-//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed), 5 (cut) and 7 (start) matter here.
+//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed), 5 and 6 (cuts), 7 (start)
+//! and 8 (install of a snapshot) matter here.
 
 use crate::batch::crc32c;
+use ottla_core::disk::FileName;
 use ottla_core::ids::{BrokerId, GroupId, Index, Offset, Term};
 use ottla_core::random::keyed;
 use std::collections::BTreeMap;
@@ -25,6 +27,8 @@ pub(crate) struct Promised {
     pub(crate) start: Index,
     /// First offset that may be read.
     pub(crate) start_offset: Offset,
+    /// An install that is not closed: its number, and the base indexes of its segments.
+    pub(crate) install: Option<(u64, Vec<u64>)>,
 }
 
 /// How far a file was read.
@@ -44,6 +48,8 @@ pub(crate) struct MetaMirror {
     groups: BTreeMap<GroupId, Promised>,
     /// Groups of which a start was found since it was last asked.
     started: Vec<GroupId>,
+    /// Groups of which an install of a snapshot was found since that was last asked.
+    installed: Vec<GroupId>,
 }
 
 const HEADER: usize = 32;
@@ -59,6 +65,11 @@ impl MetaMirror {
     pub(crate) fn take_started(&mut self) -> Vec<(GroupId, Index)> {
         let groups = std::mem::take(&mut self.started);
         groups.into_iter().filter_map(|group| Some((group, self.groups.get(&group)?.start))).collect()
+    }
+
+    /// Groups of which an install of a snapshot became durable since the last call.
+    pub(crate) fn take_installed(&mut self) -> Vec<GroupId> {
+        std::mem::take(&mut self.installed)
     }
 
     /// All groups.
@@ -126,7 +137,12 @@ impl MetaMirror {
                 let promised = self.groups.entry(group).or_default();
                 promised.mark = promised.mark.min(before);
             }
-            7 => {
+            6 => {
+                let closed = long(9)?;
+                let promised = self.groups.entry(group).or_default();
+                promised.install = promised.install.take().filter(|(number, _)| *number != closed);
+            }
+            7 | 8 => {
                 let offset = i64::from_le_bytes(record.get(9..17)?.try_into().ok()?);
                 let (index, commit) = (Index(long(17)?), Index(long(49)?));
                 let promised = self.groups.entry(group).or_default();
@@ -135,11 +151,32 @@ impl MetaMirror {
                 promised.mark = promised.mark.max(commit);
                 promised.commit = promised.commit.max(commit);
                 self.started.push(group);
+                if record[0] == 8 {
+                    let bases = record
+                        .get(77..)?
+                        .chunks_exact(32)
+                        .map(|range| u64::from_le_bytes(range[8..16].try_into().expect("eight bytes")));
+                    let number = long(65)?;
+                    // A checkpoint says it again.
+                    let is_news = promised.install.as_ref().is_none_or(|(open, _)| *open != number);
+                    promised.install = Some((number, bases.collect()));
+                    if is_news {
+                        self.installed.push(group);
+                    }
+                }
             }
             _ => {}
         }
         Some(())
     }
+}
+
+/// Whether a segment is of a log whose place is taken by another one as soon as the broker starts. Meta files are looked at first.
+pub(super) fn is_replaced(promised: Option<&Promised>, file: FileName, files: &[(FileName, &[u8], u64)]) -> bool {
+    let FileName::Segment { group, base_offset, base_index } = file else { return false };
+    let Some((_, bases)) = promised.and_then(|promised| promised.install.as_ref()) else { return false };
+    let is_copy = |other: &FileName| *other == FileName::Copy { group, base_offset, base_index };
+    !bases.contains(&base_index.0) || files.iter().any(|(other, ..)| is_copy(other))
 }
 
 /// The record of the frame that begins here.

@@ -8,13 +8,15 @@
 //! - I8 offsets are dense and the high watermark stays within the log and never goes back within a life;
 //! - I9 leader epochs never go back along a log;
 //! - I10 sequences of producers are contiguous along what is committed (`sequences`);
-//! - I14 what brokers know of producers at one commit index is the same, whether kept up to date or rebuilt at a start.
+//! - I14 what brokers know of producers at one commit index is the same, whether kept up to date, rebuilt at a start or taken from a snapshot;
+//! - I17 a replica that was made whole by a snapshot is what replaying the log would have made it: its hash of all entries (I4), what it
+//!   knows of producers (I14), its log start (I8) and, at the end, its bytes are those of the others.
 //!
 //! I6 and I7, what a message or a reply promises about disks, are in `promises`. Everything is incremental: an entry is looked at once
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
 use super::log_mirror::{EntrySeen, GroupMirror, LogChange, NodeMirror};
-use super::meta_mirror::{MetaMirror, Promised};
+use super::meta_mirror::{MetaMirror, Promised, is_replaced};
 use super::sequences::Sequences;
 use crate::report::Counters;
 use crate::views::GroupSeen;
@@ -130,7 +132,12 @@ impl Watch {
         for group in groups {
             watched.mirror.make(group);
         }
-        for (file, data, durable) in files {
+        let files: Vec<(FileName, &[u8], u64)> = files.collect();
+        for (file, data, durable) in &files {
+            let (file, durable) = (*file, *durable);
+            if is_replaced(watched.meta.group(file.group().unwrap_or(GroupId::CONTROLLER)), file, &files) {
+                continue;
+            }
             watched.mirror.found(file, data);
             found.extend(watched.mirror.synced(file, durable));
             // All of it binds, also what was not synced: before anything else happens the next life finds it and syncs it.
@@ -157,6 +164,8 @@ impl Watch {
         for (group, start) in watched.meta.take_started() {
             watched.mirror.started(group, start);
         }
+        // They were looked at in the life that made them.
+        watched.meta.take_installed();
         for (group, first, last) in found {
             self.entries_durable(node, group, first, last)?;
         }
@@ -188,6 +197,10 @@ impl Watch {
             for (group, start) in self.nodes[node].meta.take_started() {
                 self.started(node, group, start)?;
             }
+            for group in self.nodes[node].meta.take_installed() {
+                self.counters.snapshots += 1;
+                self.nodes[node].mirror.replaced(group);
+            }
         }
         match self.nodes[node].mirror.synced(file, end) {
             Some((group, first, last)) => self.entries_durable(node, group, first, last),
@@ -199,7 +212,7 @@ impl Watch {
     pub(crate) fn grown(&mut self, node: usize, file: FileName, data: &[u8]) -> Result<(), Breach> {
         let segments = |watched: &WatchedNode| match file {
             FileName::Segment { group, .. } => watched.mirror.group(group).map_or(0, GroupMirror::segments),
-            FileName::Meta(_) => 0,
+            FileName::Meta(_) | FileName::Producers { .. } | FileName::Copy { .. } => 0,
         };
         let before = segments(&self.nodes[node]);
         let added = self.nodes[node].mirror.grown(file, data);

@@ -33,8 +33,10 @@ pub(super) fn brief_op(id: DiskId, action: &DiskAction) -> String {
         DiskAction::Append { file, position, data } => {
             let bytes: usize = data.iter().map(Bytes::len).sum();
             let crc = match file {
-                FileName::Segment { .. } => format!(" crc {:08x}", crate::batch::crc_of(&contiguous(data.clone()))),
-                FileName::Meta(_) => String::new(),
+                FileName::Segment { .. } | FileName::Copy { .. } => {
+                    format!(" crc {:08x}", crate::batch::crc_of(&contiguous(data.clone())))
+                }
+                FileName::Meta(_) | FileName::Producers { .. } => String::new(),
             };
             format!("append {id} {file:?} at {position} {bytes} bytes{crc}")
         }
@@ -42,6 +44,7 @@ pub(super) fn brief_op(id: DiskId, action: &DiskAction) -> String {
         | DiskAction::RemoveGroup { .. }
         | DiskAction::Read { .. }
         | DiskAction::Truncate { .. }
+        | DiskAction::Rename { .. }
         | DiskAction::Remove { .. } => format!("{id} {action:?}"),
     }
 }

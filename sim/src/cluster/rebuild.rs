@@ -10,7 +10,7 @@ use crate::dice::{Stream, draw};
 use crate::panics::catch;
 use crate::report::FailureKind;
 use crate::views;
-use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
+use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, Inventory};
 use ottla_core::ids::{GroupId, Index};
 use ottla_core::input::Input;
 use ottla_core::log::GroupLog;
@@ -38,10 +38,7 @@ impl Cluster {
         let mut inventory: Inventory = this.disk.inventory();
         // A folder that is not there has no files, whatever is on its way to it.
         let groups = inventory.groups.clone();
-        inventory.files.retain(|(name, _)| match name {
-            FileName::Meta(_) => true,
-            FileName::Segment { group, .. } => groups.contains(group),
-        });
+        inventory.files.retain(|(name, _)| name.group().is_none_or(|group| groups.contains(&group)));
         let now = this.clock.now(self.now);
         let disk = &this.disk;
         let mut outputs = Outputs::default();
@@ -96,6 +93,7 @@ fn repair(shadow: &mut Broker, now: Now, outputs: &mut Outputs) {
                 DiskAction::CreateGroup { .. }
                 | DiskAction::RemoveGroup { .. }
                 | DiskAction::Truncate { .. }
+                | DiskAction::Rename { .. }
                 | DiskAction::Remove { .. } => &[DiskStage::Durable],
             };
             for stage in stages {

@@ -21,6 +21,7 @@ fn sequence_of(output: &Output) -> Option<Sequence> {
             | DiskAction::RemoveGroup { .. }
             | DiskAction::Read { .. }
             | DiskAction::Truncate { .. }
+            | DiskAction::Rename { .. }
             | DiskAction::Remove { .. } => None,
         },
         Output::Peer { to, class, .. } => Some(Sequence::Lane(*to, *class)),

@@ -49,6 +49,7 @@ impl SimDisk {
                 DiskAction::CreateGroup { .. }
                 | DiskAction::RemoveGroup { .. }
                 | DiskAction::Read { .. }
+                | DiskAction::Rename { .. }
                 | DiskAction::Remove { .. } => None,
             };
             match (&op.action, file) {
@@ -59,6 +60,13 @@ impl SimDisk {
                     for file in files {
                         if dice.below(2) == 0 {
                             self.files.remove(file);
+                        }
+                    }
+                }
+                (DiskAction::Rename { files }, None) => {
+                    for (from, to) in files {
+                        if dice.below(2) == 0 {
+                            self.rename(*from, *to, &mut Vec::new());
                         }
                     }
                 }
@@ -80,10 +88,7 @@ impl SimDisk {
             CrashKind::PowerCut => self.lose_unsynced(&mut dice, &mut loss),
         }
         let groups = &self.groups;
-        self.files.retain(|name, _| match name {
-            FileName::Meta(_) => true,
-            FileName::Segment { group, .. } => groups.contains_key(group),
-        });
+        self.files.retain(|name, _| name.group().is_none_or(|group| groups.contains_key(&group)));
         loss
     }
 

@@ -180,3 +180,26 @@ fn a_lying_disk_tells_what_it_only_claimed_until_an_honest_sync() {
     on(6, 400, 2_000, &mut disk);
     assert_eq!(disk.lies(), vec![], "an honest sync took it along");
 }
+
+#[test]
+fn a_crash_leaves_a_renamed_file_under_one_of_its_names() {
+    let mut seen = [0, 0];
+    for seed in 0..50 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 700), true);
+        run(&mut disk, append(2, 7, 0, 300), true);
+        let files = vec![(FileName::Meta(0), FileName::Meta(7)), (FileName::Meta(8), FileName::Meta(9))];
+        disk.submit(0, DiskOp { id: DiskId(3), action: DiskAction::Rename { files } });
+        if seed % 2 == 0 {
+            disk.advance(DiskId(3), false).expect("legal").expect("told once");
+        }
+        disk.crash(CrashKind::PowerCut, 10);
+        let found = disk.start().files;
+        let is_renamed = found == [(FileName::Meta(7), 700)];
+        assert!(is_renamed || found == [(FileName::Meta(0), 700), (FileName::Meta(7), 300)], "{found:?}");
+        assert!(is_renamed || seed % 2 == 1, "what was told is durable");
+        seen[usize::from(is_renamed)] += 1;
+    }
+    assert!(seen[0] > 5 && seen[1] > 30, "{seen:?}");
+}

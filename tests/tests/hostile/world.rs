@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes};
 use ottla_core::api::{Ask, ClientRequest};
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
-use ottla_core::ids::{BrokerId, ConnectionId, GroupId};
+use ottla_core::ids::{BrokerId, ConnectionId};
 use ottla_core::input::Input;
 use ottla_core::invariants::check_invariants;
 use ottla_core::output::{Output, Outputs};
@@ -200,8 +200,14 @@ impl World {
             }
             DiskAction::Remove { files } => self.files.retain(|name, _| !files.contains(name)),
             DiskAction::RemoveGroup { group } => {
-                let is_in = |name: &FileName, group: GroupId| matches!(name, FileName::Segment { group: of, .. } if *of == group);
-                self.files.retain(|name, _| !is_in(name, group));
+                self.files.retain(|name, _| name.group() != Some(group));
+            }
+            DiskAction::Rename { files } => {
+                for (from, to) in files {
+                    if let Some(content) = self.files.remove(&from) {
+                        self.files.insert(to, content);
+                    }
+                }
             }
             DiskAction::CreateGroup { .. } => {}
         }

@@ -7,12 +7,12 @@ use crate::log::LogStart;
 use crate::log::segment::Segment;
 
 impl GroupLog {
-    /// Where the log would start with `offset` as the first that may be read: at a segment before which no entry is readable, needed by
-    /// anybody (`spare` is the last that is not) or undecided. Never before the present start; the last segment always stays.
-    pub(crate) fn plan_start(&self, offset: Offset, spare: Index) -> LogStart {
+    /// Where the log would start with `offset` as the first that may be read: at a segment before which no entry is readable, undecided, or
+    /// above `last`. Never before the present start; the last segment always stays.
+    pub(crate) fn plan_start(&self, offset: Offset, last: Index) -> LogStart {
         let offset = offset.max(self.start.offset);
-        let spare = spare.min(self.settled);
-        let is_kept = |segment: &&Segment| segment.base_offset <= offset && segment.base_index.0 <= spare.0 + 1;
+        let last = last.min(self.settled);
+        let is_kept = |segment: &&Segment| segment.base_offset <= offset && segment.base_index.0 <= last.0 + 1;
         match self.segments.iter().skip(1).take_while(is_kept).last() {
             None => LogStart { offset, ..self.start },
             Some(first) => LogStart {

@@ -5,6 +5,7 @@ use crate::ids::{BrokerId, DiskId, Index};
 use crate::log::{GroupLog, MetaLog, MetaRecord, StartCommand, encode_private};
 use crate::mutant::Mutant;
 use crate::raft::ReplicasConfig;
+use crate::raft::copy_message::{CopyMessage, SnapshotName};
 use crate::random::keyed_below;
 use crate::record::PrivateKind;
 use crate::time::Instant;
@@ -52,7 +53,7 @@ impl RaftGroup {
                     batch.into_patched(base_offset, term.leader_epoch())
                 }
                 Proposal::LogStart(offset) => {
-                    let command = StartCommand { offset, spare: self.spare() };
+                    let command = StartCommand { offset };
                     encode_private(PrivateKind::LogStart, next_offset, term, &command.to_bytes())
                 }
                 Proposal::Command(payload) => encode_private(PrivateKind::Command, next_offset, term, &payload),
@@ -82,6 +83,9 @@ impl RaftGroup {
             return false;
         }
         let kind = message.get_msg_type();
+        if kind == MessageType::MsgSnapshot {
+            return self.snapshot_offered(config, now, from, message);
+        }
         if kind == MessageType::MsgTimeoutNow && !self.is_idle_on_disk() {
             return false;
         }
@@ -106,6 +110,25 @@ impl RaftGroup {
         is_accepted
     }
 
+    /// A message about a snapshot.
+    pub(crate) fn copy_message(
+        &mut self,
+        config: &ReplicasConfig,
+        now: Instant,
+        from: BrokerId,
+        name: SnapshotName,
+        message: CopyMessage,
+    ) {
+        if !self.is_open || !self.voters.contains(&from) {
+            return;
+        }
+        if self.is_leader() {
+            self.part_asked(config, now, from, name, message);
+        } else {
+            self.part_came(now, from, name, message);
+        }
+    }
+
     /// Bugs 7, 9 and 10 of the mutation catalogue.
     fn mutate(&mut self, mutant: Mutant, message: &mut Message) {
         let kind = message.get_msg_type();
@@ -124,12 +147,12 @@ impl RaftGroup {
     }
 
     /// One raft tick. True if the group is to be visited.
-    pub(crate) fn tick(&mut self, config: &ReplicasConfig) -> bool {
+    pub(crate) fn tick(&mut self, config: &ReplicasConfig, now: Instant) -> bool {
         if !self.is_open {
             return false;
         }
         self.ticks += 1;
-        let mut has_work = self.late.is_some();
+        let mut has_work = self.late.is_some() || self.copies.is_due(now) || self.lending.is_due(now);
         // A leader that is alone has nobody to tell that it lives, and nobody takes its place.
         if self.is_leader() && self.voters.len() == 1 {
             return has_work;
@@ -235,6 +258,10 @@ impl RaftGroup {
         let Some(at) = self.fetches.iter().position(|(fetch, ..)| *fetch == id) else { return Ok(()) };
         let (_, low, term, plan) = self.fetches.swap_remove(at);
         if !self.is_leader() || self.raw.raft.term != term {
+            return Ok(());
+        }
+        if plan.first < self.log().first_index() {
+            // Let go meanwhile: who needs it is sent a snapshot.
             return Ok(());
         }
         let entries = self.log().parse_fetch(&plan, low, data)?;

@@ -59,6 +59,16 @@ pub enum GroupEvent {
     Truncated(Index),
     /// Producers of the committed entries that were found at start; the first event of a group, and only where there are any.
     Producers(Box<ProducerTable>),
+    /// The log is another one now, a copy of the leader's: everything up to `last` is committed, and this is known of producers by then. What
+    /// was uncommitted before is gone, as was told by `Truncated`; commands of entries that the copy has come again.
+    Restored {
+        /// The last entry of the copy.
+        last: Index,
+        /// `None` where nobody wrote that has an id.
+        producers: Option<Box<ProducerTable>>,
+    },
+    /// What is known of the producers of everything that was told to be committed is wanted: [`crate::raft::Replicas::producers_known`].
+    ProducersWanted,
     /// A batch with a producer id is in the log that this broker did not propose in this life: it came by replication, or was
     /// found at start above the commit index known then. Feeds producer state; not yet committed. In index order.
     Replicated {
@@ -67,7 +77,8 @@ pub enum GroupEvent {
         /// Its header, with final offset and epoch.
         header: BatchHeader,
     },
-    /// A committed command, in index order, each exactly once per life (again from the start of the log after a restart).
+    /// A committed command, in index order, each exactly once per life (again from the start of the log after a restart
+    /// or a snapshot).
     Command {
         /// Its index.
         index: Index,

@@ -19,11 +19,10 @@ impl RaftGroup {
                 round.meta.record(&record);
             }
             self.complete_tickets(round);
-            while self.raw.has_ready() {
-                let ready = self.raw.ready();
-                self.handle_ready(ready, round);
-                self.complete_tickets(round);
-            }
+            self.go_on_copying(round);
+            self.handle_readies(round);
+            self.lend(round);
+            self.handle_readies(round);
             self.impose_timeout(round.config);
             self.next_offset = self.log().log_end();
             if let Some(pending) = self.pending.take()
@@ -35,8 +34,18 @@ impl RaftGroup {
             self.start_fetches(round);
             self.pump(round);
             self.report(round);
+            self.say(round);
+            self.tell_wish();
         }
         round.events.extend(self.events.drain(..).map(|event| (self.id, event)));
+    }
+
+    fn handle_readies(&mut self, round: &mut Round<'_>) {
+        while self.raw.has_ready() {
+            let ready = self.raw.ready();
+            self.handle_ready(ready, round);
+            self.complete_tickets(round);
+        }
     }
 
     fn pump(&mut self, round: &mut Round<'_>) {
@@ -44,6 +53,10 @@ impl RaftGroup {
         let mut made = Vec::new();
         self.pipeline.pump(durable, round.disk, round.out, &mut made);
         for number in made {
+            if round.config.mutant.is(Mutant::SnapshotOverNewer) && self.copies.is_install(number) {
+                self.cuts_closed = number;
+                continue;
+            }
             let closing = round.meta.record(&MetaRecord::CutClosed { group: self.id, number });
             self.cuts_closing.push_back((number, closing));
             round.waiting.push_back((closing, self.id));
@@ -92,6 +105,7 @@ impl RaftGroup {
         }
         if let Some(number) = number {
             self.raw.on_persist_ready(number);
+            self.apply_snapshot();
             self.impose_timeout(round.config);
         }
     }
@@ -124,7 +138,6 @@ impl RaftGroup {
 
     fn handle_ready(&mut self, mut ready: Ready, round: &mut Round<'_>) {
         let mutant = round.config.mutant;
-        assert!(ready.snapshot().is_empty(), "no snapshots are sent in this version");
         let number = ready.number();
         let entries = ready.take_entries();
         let mut ticket = Ticket { number, writes: 0, round: 0, cut: self.cuts, messages: ready.take_persisted_messages() };
@@ -146,6 +159,10 @@ impl RaftGroup {
             }
         }
         // After the term: a cut that is found open at start must not have forgotten which term made it.
+        if !ready.snapshot().is_empty() {
+            self.install(round);
+            ticket.cut = self.cuts;
+        }
         if !entries.is_empty() {
             self.append(entries, round);
             ticket.cut = self.cuts;
@@ -263,7 +280,7 @@ impl RaftGroup {
         }
         for low in wanted {
             let is_under_way = self.fetches.iter().any(|(_, fetch, ..)| *fetch == low);
-            if is_under_way || low > self.log().last_index() || self.log().has_in_tail(low) {
+            if is_under_way || low > self.log().last_index() || low < self.log().first_index() || self.log().has_in_tail(low) {
                 continue;
             }
             let plan = self.log().plan_fetch(low, round.config.raft.message_bytes_max as u64);

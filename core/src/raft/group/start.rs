@@ -1,20 +1,46 @@
 //! The start of the log: decided by the leader, recorded by every replica, shown when the record is durable.
 //!
-//! The order is what makes it survive crashes: the entry is committed, the record is durable, the start is shown, files are deleted. A
-//! crash between any two leaves a start that never goes back and files that the next start deletes.
+//! The order is what makes it survive crashes: the entry is committed, what is known of producers is durable in a file of its own if batches
+//! are to go, the record is durable, the start is shown, files are deleted. A crash between any two leaves a start that never goes back
+//! and files that the next start deletes.
+//!
+//! Nobody waits for a replica that lacks what goes; it is made whole by a snapshot. Source: KIP-107; the file about producers is Kafka's
+//! `.snapshot` beside its segments, which outlives them too (KAFKA-7190).
 
 use super::{GroupEvent, RaftGroup, Round};
-use crate::ids::{Index, Offset};
+use crate::ids::{DiskId, Index, Offset};
 use crate::log::{LogStart, MetaRecord, StartCommand};
 use crate::mutant::Mutant;
+use bytes::Bytes;
+
+/// A start that waits until what is known of producers is on the disk.
+#[derive(Debug)]
+pub(super) struct StartDue {
+    start: LogStart,
+    /// Entries up to here are committed and durable; nothing behind them goes.
+    commit: Index,
+    producers: Due,
+}
+
+#[derive(Debug)]
+enum Due {
+    /// Asked for.
+    Wanted,
+    /// Known, of entries up to the index; empty for nobody.
+    Known(Index, Bytes),
+    /// Being written.
+    Writing(Index, DiskId),
+    /// Written, or nobody is known.
+    Written(Option<Index>),
+}
 
 impl RaftGroup {
-    /// Leader only: the last entry that every replica durably holds, so that none is needed for another.
-    pub(super) fn spare(&self) -> Index {
-        Index(self.raw.raft.prs().iter().map(|(_, progress)| progress.matched).min().unwrap_or(0))
+    /// Up to which entry files may go: raft asks for none of them again.
+    fn spare(&self) -> Index {
+        Index(self.raw.raft.raft_log.applied()).min(self.pipeline.durable())
     }
 
-    /// Leader only: whether a log start entry with this offset would move the start, or make records go that a replica needed before.
+    /// Leader only: whether a log start entry with this offset would move the start, or make segments go that had to stay before.
     #[must_use]
     pub fn is_start_news(&self, offset: Offset) -> bool {
         let (now, planned) = (self.log().start(), self.log().plan_start(offset, self.spare()));
@@ -30,27 +56,80 @@ impl RaftGroup {
         self.starts.push_back((index, command));
     }
 
-    /// Records what the log start entries that are committed, and durable here, decide.
+    /// Decides and records what the log start entries say that are committed, and durable here.
     pub(super) fn decide_start(&mut self, round: &mut Round<'_>) {
-        let last = self.shown_commit.min(self.pipeline.durable());
-        let mut commit = Index::BIRTH;
-        let mut decided: Option<StartCommand> = None;
-        while let Some((index, command)) = self.starts.pop_front_if(|(index, _)| *index <= last) {
-            commit = index;
-            let before = decided.unwrap_or(command);
-            decided = Some(StartCommand { offset: command.offset.max(before.offset), spare: command.spare.max(before.spare) });
+        if self.copies.is_installing() {
+            return;
         }
-        let Some(command) = decided else { return };
+        if self.start_due.is_none() {
+            self.plan_start();
+        }
+        let Some(due) = &mut self.start_due else { return };
+        if let Due::Known(index, bytes) = &mut due.producers {
+            let (index, bytes) = (*index, core::mem::take(bytes));
+            due.producers = if bytes.is_empty() {
+                Due::Written(None)
+            } else {
+                match self.copies.write_producers(index, bytes, self.id, round) {
+                    Some(id) => Due::Writing(index, id),
+                    None => Due::Written(Some(index)),
+                }
+            };
+        }
+        if let Due::Writing(index, id) = due.producers
+            && !self.copies.is_under_way(id)
+        {
+            due.producers = Due::Written(Some(index));
+        }
+        // Entries that the file knows of must not be lost while the file stays.
+        let durable = self.pipeline.durable();
+        if let Due::Written(file) = due.producers
+            && file.is_none_or(|index| index <= durable)
+        {
+            let commit = due.commit.max(file.unwrap_or(due.commit));
+            let start = due.start;
+            self.start_due = None;
+            self.producers_file = file;
+            self.record_start(start, commit, round);
+        }
+    }
+
+    fn plan_start(&mut self) {
+        let last = self.shown_commit.min(self.spare());
+        let mut decided: Option<Offset> = None;
+        while let Some((_, command)) = self.starts.pop_front_if(|(index, _)| *index <= last) {
+            decided = decided.max(Some(command.offset));
+        }
+        let Some(offset) = decided else { return };
         let before = self.starting.back().map_or(self.log().start(), |(_, start)| *start);
-        let mut start = self.log().plan_start(command.offset.max(before.offset), command.spare);
+        let mut start = self.log().plan_start(offset.max(before.offset), last);
         if start.index < before.index {
             start = LogStart { offset: start.offset, ..before };
         }
-        if start != before {
-            let recorded = round.meta.record(&MetaRecord::Started { group: self.id, start, commit });
-            round.waiting.push_back((recorded, self.id));
-            self.starting.push_back((recorded, start));
+        if start == before {
+            return;
         }
+        let producers = if start.index > before.index { Due::Wanted } else { Due::Written(self.producers_file) };
+        if matches!(producers, Due::Wanted) {
+            self.ask_producers();
+        }
+        // Segments behind the entry that decided it may go too, if they have no records.
+        self.start_due = Some(StartDue { start, commit: last, producers });
+    }
+
+    /// What is known of the producers of everything that is committed.
+    pub(super) fn start_producers(&mut self, bytes: Bytes) {
+        let index = self.shown_commit;
+        if let Some(due) = self.start_due.as_mut().filter(|due| matches!(due.producers, Due::Wanted)) {
+            due.producers = Due::Known(index, bytes);
+        }
+    }
+
+    fn record_start(&mut self, start: LogStart, commit: Index, round: &mut Round<'_>) {
+        let record = MetaRecord::Started { group: self.id, start, commit, producers: self.producers_file };
+        let recorded = round.meta.record(&record);
+        round.waiting.push_back((recorded, self.id));
+        self.starting.push_back((recorded, start));
     }
 
     /// Shows what is recorded for good, and lets files go.
@@ -58,6 +137,11 @@ impl RaftGroup {
         let durable = round.meta.round_durable();
         while let Some((_, start)) = self.starting.pop_front_if(|(recorded, _)| *recorded <= durable) {
             let files = self.log_mut().set_start(start);
+            let mut files = self.lending.keep(self.id, files);
+            // A file that a later start is about to name stays.
+            if self.starting.is_empty() && self.start_due.is_none() {
+                files.extend(self.copies.forget_producers(self.producers_file, self.shown_commit, self.id));
+            }
             self.pipeline.remove(files, round.disk);
             self.events.push(GroupEvent::LogStart(start.offset));
         }

@@ -4,11 +4,11 @@
 
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{ProducerRules, test_batch};
+use crate::log::{ProducedBatch, ProducerRules, ProducerTable, test_batch};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs, PeerClass};
 use crate::raft::RecoveryStep;
-use crate::raft::{GroupEvent, Proposal, RaftSettings, Replicas, ReplicasConfig, ReplicasRecovery, Role};
+use crate::raft::{GroupEvent, Proposal, RaftGroup, RaftSettings, Replicas, ReplicasConfig, ReplicasRecovery, Role};
 use crate::random::{Random, keyed};
 use crate::record::{CheckedBatch, RecordFacts};
 use crate::time::{Instant, Now, WallTime};
@@ -66,11 +66,11 @@ impl MemDisk {
             }
             DiskAction::RemoveGroup { group } => {
                 self.groups.remove(&group);
-                self.files.retain(|file, _| !matches!(file, FileName::Segment { group: owner, .. } if *owner == group));
+                self.files.retain(|file, _| file.group() != Some(group));
                 DiskStage::Durable
             }
             DiskAction::Append { file, position, data } => {
-                if let FileName::Segment { group, .. } = file {
+                if let Some(group) = file.group() {
                     assert!(self.groups.contains(&group), "{file:?} is appended to before its folder is there");
                 }
                 assert_eq!(self.files.contains_key(&file), position > 0, "{file:?} is created by its first append");
@@ -98,6 +98,14 @@ impl MemDisk {
             DiskAction::Remove { files } => {
                 for file in files {
                     self.files.remove(&file);
+                }
+                DiskStage::Durable
+            }
+            DiskAction::Rename { files } => {
+                for (from, to) in files {
+                    if let Some(mem) = self.files.remove(&from) {
+                        self.files.insert(to, mem);
+                    }
                 }
                 DiskStage::Durable
             }
@@ -151,7 +159,18 @@ pub(super) struct Node {
     /// Entries proposed here and not yet answered: index and term.
     asked: Vec<(Index, Term)>,
     pub found: Vec<GroupEvent>,
+    /// The commit of the group that was told last.
+    committed: Index,
 }
+
+/// What the owner of the group is said to know of producers by an entry: one that wrote it.
+fn known_by(index: Index) -> ProducerTable {
+    let mut table = ProducerTable::new(RULES);
+    table.apply(1, 0, ProducedBatch { index, ..ProducedBatch::default() });
+    table
+}
+
+const RULES: ProducerRules = ProducerRules { expiration_ms: 86_400_000, producers_max: 100 };
 
 pub(super) struct Cluster {
     pub random: Random,
@@ -175,6 +194,8 @@ pub(super) struct Cluster {
     pub starts: Vec<Offset>,
     /// How many cuts of conflicting suffixes were seen.
     pub cuts: usize,
+    /// How many snapshots were installed.
+    pub snapshots: usize,
 }
 
 impl Cluster {
@@ -204,6 +225,7 @@ impl Cluster {
             commands: vec![Vec::new(); voters.len()],
             starts: vec![Offset(0); voters.len()],
             cuts: 0,
+            snapshots: 0,
             voters,
         };
         for number in 0..cluster.voters.len() {
@@ -216,11 +238,15 @@ impl Cluster {
     }
 
     pub(super) fn create(&mut self, number: usize) {
+        self.create_group(number, GROUP);
+    }
+
+    pub(super) fn create_group(&mut self, number: usize, group: GroupId) {
         let now = self.now();
         let mut out = Outputs::default();
         let voters = self.voters.clone();
         let node = self.nodes[number].as_mut().expect("it runs");
-        node.replicas.create(now, GROUP, "orders-0".to_owned(), &voters, number == 0, &mut out);
+        node.replicas.create(now, group, "orders-0".to_owned(), &voters, number == 0, &mut out);
         self.perform(number, out);
     }
 
@@ -237,9 +263,13 @@ impl Cluster {
             seed: keyed(self.seed, &[self.lives]),
             raft: self.settings,
             segment_bytes_max: self.segment_bytes_max,
-            producers: ProducerRules { expiration_ms: 86_400_000, producers_max: 100 },
+            producers: RULES,
             mutant: self.mutant,
         };
+        for mem in self.disks[number].files.values_mut() {
+            // The host makes durable what it finds.
+            mem.durable = mem.data.clone();
+        }
         let mut recovery = ReplicasRecovery::new(config, self.disks[number].inventory());
         loop {
             match recovery.poll() {
@@ -254,7 +284,7 @@ impl Cluster {
         }
         let mut out = Outputs::default();
         let replicas = recovery.finish(self.now(), &mut out);
-        self.nodes[number] = Some(Node { replicas, asked: Vec::new(), found: Vec::new() });
+        self.nodes[number] = Some(Node { replicas, asked: Vec::new(), found: Vec::new(), committed: Index::BIRTH });
         self.commands[number].clear();
         self.perform(number, out);
         self.end_round(number);
@@ -306,6 +336,7 @@ impl Cluster {
             GroupEvent::Committed { index, .. } if group == GROUP => {
                 let (done, rest) = node.asked.iter().partition(|(asked, _)| *asked <= index);
                 node.asked = rest;
+                node.committed = index;
                 let done: Vec<(Index, Term)> = done;
                 self.acked.extend(done);
             }
@@ -314,12 +345,22 @@ impl Cluster {
                 node.asked.retain(|(asked, _)| *asked < from);
             }
             GroupEvent::Replicated { .. } | GroupEvent::Producers(_) if group == GROUP => node.found.push(event),
+            GroupEvent::Restored { last, producers } if group == GROUP => {
+                assert_eq!(producers.as_deref(), Some(&known_by(last)), "what was known at {last}");
+                self.snapshots += 1;
+                self.commands[number].clear();
+            }
+            GroupEvent::ProducersWanted => {
+                let known = (group == GROUP).then(|| known_by(node.committed));
+                node.replicas.producers_known(group, known.as_ref());
+            }
             GroupEvent::Command { .. }
             | GroupEvent::LogStart(_)
             | GroupEvent::Committed { .. }
             | GroupEvent::Truncated(_)
             | GroupEvent::Replicated { .. }
             | GroupEvent::Producers(_)
+            | GroupEvent::Restored { .. }
             | GroupEvent::Leadership { .. }
             | GroupEvent::Serving
             | GroupEvent::Written(_) => {}
@@ -339,7 +380,7 @@ impl Cluster {
         if let Some(group) = node.replicas.group(GROUP) {
             let view = group.view();
             assert!(view.log_start <= view.high_watermark, "{view:?}");
-            if group.is_open() {
+            if group.is_open() && !group.is_installing() {
                 assert!(view.log_start >= self.starts[number], "the log start of broker {number} went back: {view:?}");
                 self.starts[number] = view.log_start;
             }
@@ -407,6 +448,21 @@ impl Cluster {
             node.replicas.tick(now);
             self.end_round(number);
         }
+    }
+
+    /// A broker that runs does what it has to.
+    pub(super) fn round(&mut self, number: usize) {
+        self.end_round(number);
+    }
+
+    /// The group of a broker that runs.
+    pub(super) fn group(&self, number: usize) -> &RaftGroup {
+        self.nodes[number].as_ref().and_then(|node| node.replicas.group(GROUP)).expect("it runs and has a replica")
+    }
+
+    /// Segments of the group on a disk.
+    pub(super) fn segments(&self, number: usize) -> Vec<FileName> {
+        self.disks[number].files.keys().copied().filter(|file| matches!(file, FileName::Segment { group: GROUP, .. })).collect()
     }
 
     pub(super) fn run(&mut self, steps: usize) {
