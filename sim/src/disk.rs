@@ -387,13 +387,8 @@ impl SimDisk {
     /// Gives a file another name, in place of the one that has it; nothing if it is missing.
     fn rename(&mut self, from: FileName, to: FileName, changes: &mut Vec<DiskChange>) {
         let Some(file) = self.files.remove(&from) else { return };
-        if self.files.contains_key(&to) {
-            changes.push(DiskChange::Removed { file: to });
-        }
-        let (end, durable) = (len64(&file.data), file.durable);
         self.files.insert(to, file);
-        changes.push(DiskChange::Appended { file: to, end });
-        changes.push(DiskChange::Synced { file: to, end: durable });
+        changes.push(DiskChange::Renamed { from, to });
     }
 
     /// Makes an applied operation durable.

@@ -14,6 +14,8 @@ pub(crate) enum Owner {
     Append(GroupId),
     /// Creates, repairs or cuts files of a group, or fetches entries for a follower.
     Group(GroupId),
+    /// Deletes files of a group that nobody uses any more.
+    Removal(GroupId),
     /// Writes or reads of a copy that is being made here, or what is known of producers; nothing of the log waits for it.
     Copy(GroupId),
     /// Reads for a replica that makes a copy of a group led here.
@@ -29,7 +31,11 @@ pub(crate) enum Owner {
 impl Owner {
     fn group(self) -> Option<GroupId> {
         match self {
-            Owner::Append(group) | Owner::Group(group) | Owner::Copy(group) | Owner::Loan { group, .. } => Some(group),
+            Owner::Append(group)
+            | Owner::Group(group)
+            | Owner::Removal(group)
+            | Owner::Copy(group)
+            | Owner::Loan { group, .. } => Some(group),
             Owner::Client { group, .. } => group,
             Owner::Meta | Owner::Nobody => None,
         }

@@ -62,6 +62,8 @@ pub(crate) struct Pipeline {
     reads: BTreeSet<DiskId>,
     /// Files to delete when no read that began before this operation is under way.
     removals: VecDeque<(DiskId, Vec<FileName>)>,
+    /// Deletions under way: an install may give one of these names to another file, and waits for them.
+    removing: BTreeSet<DiskId>,
     writes: u64,
     writes_durable: u64,
     written: Index,
@@ -79,6 +81,7 @@ impl Pipeline {
             barrier: Some(Barrier { operations, round, cut: None }),
             reads: BTreeSet::new(),
             removals: VecDeque::new(),
+            removing: BTreeSet::new(),
             writes: 0,
             writes_durable: 0,
             written: durable,
@@ -157,7 +160,7 @@ impl Pipeline {
     pub(crate) fn pump(&mut self, round_durable: u64, disk: &mut DiskQueue, out: &mut Outputs, made: &mut Vec<u64>) {
         while self.removals.front().is_some_and(|(mark, _)| self.reads.first().is_none_or(|read| read >= mark)) {
             let (_, files) = self.removals.pop_front().expect("looked at above");
-            disk.issue(Owner::Nobody, DiskAction::Remove { files }, out);
+            self.removing.insert(disk.issue(Owner::Removal(self.group), DiskAction::Remove { files }, out));
         }
         loop {
             if let Some(barrier) = &self.barrier {
@@ -174,6 +177,7 @@ impl Pipeline {
                 {
                     return;
                 }
+                Some(Work::Install { .. }) if !self.removing.is_empty() => return,
                 Some(Work::Append(_) | Work::Cut { .. } | Work::Install { .. }) => {}
             }
             let owner = Owner::Group(self.group);
@@ -253,6 +257,11 @@ impl Pipeline {
         barrier.operations -= 1;
     }
 
+    /// A deletion is over.
+    pub(crate) fn removal_done(&mut self, id: DiskId) {
+        self.removing.remove(&id);
+    }
+
     pub(crate) fn read_started(&mut self, id: DiskId) {
         self.reads.insert(id);
     }
@@ -274,5 +283,39 @@ impl Pipeline {
     /// Entries up to here are fsynced.
     pub(crate) fn durable(&self) -> Index {
         self.durable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Offset;
+    use crate::output::Output;
+
+    const GROUP: GroupId = GroupId(7);
+
+    /// What the disk is asked now, with its ids.
+    fn asked(pipeline: &mut Pipeline, disk: &mut DiskQueue) -> Vec<(DiskId, DiskAction)> {
+        let mut out = Outputs::default();
+        pipeline.pump(9, disk, &mut out, &mut Vec::new());
+        let actions =
+            out.drain().filter_map(|output| if let Output::Disk(op) = output { Some((op.id, op.action)) } else { None });
+        actions.collect()
+    }
+
+    #[test]
+    fn a_name_is_given_to_another_file_when_the_old_one_is_deleted() {
+        let (base_offset, base_index) = (Offset(5), Index(4));
+        let segment = FileName::Segment { group: GROUP, base_offset, base_index };
+        let copy = FileName::Copy { group: GROUP, base_offset, base_index };
+        let mut disk = DiskQueue::new();
+        let mut pipeline = Pipeline::new(GROUP, 0, 0, Index(9));
+        pipeline.remove(vec![segment], &disk);
+        pipeline.install(1, 1, Index(20), vec![(copy, segment)], Vec::new());
+        let first = asked(&mut pipeline, &mut disk);
+        assert!(matches!(first[..], [(_, DiskAction::Remove { .. })]), "{first:?}");
+        pipeline.removal_done(first[0].0);
+        let second = asked(&mut pipeline, &mut disk);
+        assert!(matches!(second[..], [(_, DiskAction::Rename { .. })]), "{second:?}");
     }
 }

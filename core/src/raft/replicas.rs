@@ -349,6 +349,13 @@ impl Replicas {
                 }
                 None => self.operation_of_removed(group, out),
             },
+            Some(Owner::Removal(group)) => match self.groups.get_mut(&group) {
+                Some(replica) => {
+                    replica.removal_done(id);
+                    self.touch(group);
+                }
+                None => self.operation_of_removed(group, out),
+            },
             Some(Owner::Copy(group)) => self.copy_done(group, id, None, out),
             Some(Owner::Meta) => {
                 if self.meta.durable(id) {
@@ -427,7 +434,7 @@ impl Replicas {
                 }
                 None
             }
-            Some(Owner::Append(_) | Owner::Meta | Owner::Nobody) | None => None,
+            Some(Owner::Append(_) | Owner::Removal(_) | Owner::Meta | Owner::Nobody) | None => None,
         }
     }
 

@@ -14,7 +14,7 @@ use super::sequences::Produced;
 use crate::batch::crc32c;
 use ottla_core::disk::FileName;
 use ottla_core::ids::{GroupId, Index, Offset, Term};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One entry as it lies on the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +45,10 @@ struct SegmentSeen {
 #[derive(Debug, Default)]
 pub(crate) struct GroupMirror {
     segments: BTreeMap<u64, SegmentSeen>,
+    /// Copies of another broker's segments, by base index: no part of the log yet.
+    copies: BTreeMap<u64, SegmentSeen>,
+    /// Segments that still have the names of copies. Until they get theirs, files with the names of segments are of the log before.
+    unnamed: BTreeSet<u64>,
     /// What is before was let go, and counts as held.
     start: Index,
     /// First offset of the first segment that is kept.
@@ -171,10 +175,47 @@ impl NodeMirror {
         gone
     }
 
-    /// A log takes the place of the one that is here: none of its segments counts.
-    pub(crate) fn replaced(&mut self, group: GroupId) {
-        if let Some(mirror) = self.groups.get_mut(&group) {
-            mirror.segments.clear();
+    /// The meta log durably says that the copies with these base indexes are the log, whatever their names: the segments that were do not
+    /// count any more. Says which entries it has now, by segment.
+    pub(crate) fn installed(&mut self, group: GroupId, bases: &[u64]) -> Vec<(Index, Index)> {
+        let Some(mirror) = self.groups.get_mut(&group) else { return Vec::new() };
+        let mut copies = std::mem::take(&mut mirror.copies);
+        copies.retain(|base, _| bases.contains(base));
+        mirror.segments = copies;
+        mirror.unnamed = mirror.segments.keys().copied().collect();
+        let last = |(base, segment): (&u64, &SegmentSeen)| {
+            (Index(*base), Index((base + count(segment.entries.len())).saturating_sub(1)))
+        };
+        mirror.segments.iter().map(last).collect()
+    }
+
+    /// A copy has the name of a segment.
+    pub(crate) fn renamed(&mut self, from: FileName) {
+        if let FileName::Copy { group, base_index, .. } = from
+            && let Some(mirror) = self.groups.get_mut(&group)
+        {
+            mirror.unnamed.remove(&base_index.0);
+        }
+    }
+
+    /// Copies found at a start that are the log: [`NodeMirror::found`] saw them under the names they will have.
+    pub(crate) fn found_unnamed(&mut self, copies: &[FileName]) {
+        for file in copies {
+            if let FileName::Segment { group, base_index, .. } = file {
+                self.groups.entry(*group).or_default().unnamed.insert(base_index.0);
+            }
+        }
+    }
+
+    /// Where the file is mirrored, if it counts: the log or the copies of its group, with its base index.
+    fn files_of(&mut self, file: FileName) -> Option<(GroupId, u64, &mut BTreeMap<u64, SegmentSeen>)> {
+        match file {
+            FileName::Segment { group, base_index, .. } => {
+                let mirror = self.groups.get_mut(&group)?;
+                mirror.unnamed.is_empty().then_some((group, base_index.0, &mut mirror.segments))
+            }
+            FileName::Copy { group, base_index, .. } => Some((group, base_index.0, &mut self.groups.get_mut(&group)?.copies)),
+            FileName::Meta(_) | FileName::Producers { .. } => None,
         }
     }
 
@@ -206,51 +247,54 @@ impl NodeMirror {
 
     /// A file grew; `data` is its whole readable content.
     pub(crate) fn grown(&mut self, file: FileName, data: &[u8]) -> Option<(GroupId, LogChange)> {
-        let FileName::Segment { group, base_index, .. } = file else { return None };
-        let segment = self.groups.entry(group).or_default().segments.entry(base_index.0).or_insert(SegmentSeen {
-            file,
-            entries: Vec::new(),
-            parsed: 0,
-            durable: 0,
-        });
+        self.groups.entry(file.group()?).or_default();
+        let (group, base, files) = self.files_of(file)?;
+        let name = match file {
+            FileName::Copy { group, base_offset, base_index } => FileName::Segment { group, base_offset, base_index },
+            FileName::Segment { .. } | FileName::Meta(_) | FileName::Producers { .. } => file,
+        };
+        let segment = files.entry(base).or_insert(SegmentSeen { file: name, entries: Vec::new(), parsed: 0, durable: 0 });
         let before = count(segment.entries.len());
         while let Some(entry) = parse(data, segment.parsed) {
             segment.parsed = entry.end;
             segment.entries.push(entry);
         }
         let after = count(segment.entries.len());
-        (after > before)
-            .then_some((group, LogChange::Added { first: Index(base_index.0 + before), last: Index(base_index.0 + after - 1) }))
+        let is_log = matches!(file, FileName::Segment { .. });
+        (is_log && after > before)
+            .then_some((group, LogChange::Added { first: Index(base + before), last: Index(base + after - 1) }))
     }
 
     /// A file is durable up to `end`. Says which entries became durable.
     pub(crate) fn synced(&mut self, file: FileName, end: u64) -> Option<(GroupId, Index, Index)> {
-        let FileName::Segment { group, base_index, .. } = file else { return None };
-        let segment = self.groups.get_mut(&group)?.segments.get_mut(&base_index.0)?;
+        let (group, base, files) = self.files_of(file)?;
+        let segment = files.get_mut(&base)?;
         let before = segment.entries.partition_point(|e| e.end <= segment.durable);
         segment.durable = end;
         let after = segment.entries.partition_point(|e| e.end <= end);
-        (after > before).then(|| (group, Index(base_index.0 + count(before)), Index(base_index.0 + count(after) - 1)))
+        let is_log = matches!(file, FileName::Segment { .. });
+        (is_log && after > before).then(|| (group, Index(base + count(before)), Index(base + count(after) - 1)))
     }
 
     /// A file was cut to `end`, or removed (`end` 0 and `is_removed`). Says which entries are gone.
     pub(crate) fn cut(&mut self, file: FileName, end: u64, is_removed: bool) -> Vec<(GroupId, LogChange)> {
-        let FileName::Segment { group, base_index, .. } = file else { return Vec::new() };
-        let Some(mirror) = self.groups.get_mut(&group) else { return Vec::new() };
-        let Some(segment) = mirror.segments.get_mut(&base_index.0) else { return Vec::new() };
-        if segment.file != file {
+        let Some((group, base, files)) = self.files_of(file) else { return Vec::new() };
+        if let FileName::Copy { .. } = file {
+            // Copies are deleted as a whole.
+            files.remove(&base);
             return Vec::new();
         }
+        let Some(segment) = files.get_mut(&base).filter(|segment| segment.file == file) else { return Vec::new() };
         let keep = segment.entries.iter().take_while(|e| e.end <= end).count();
         let gone = segment.entries.split_off(keep);
         segment.parsed = segment.entries.last().map_or(0, |e| e.end);
         segment.durable = segment.durable.min(end);
         if is_removed {
-            mirror.segments.remove(&base_index.0);
+            files.remove(&base);
         }
         gone.into_iter()
             .enumerate()
-            .map(|(n, entry)| (group, LogChange::Gone { index: Index(base_index.0 + count(keep + n)), entry }))
+            .map(|(n, entry)| (group, LogChange::Gone { index: Index(base + count(keep + n)), entry }))
             .collect()
     }
 }
@@ -323,5 +367,25 @@ pub(crate) mod tests {
         let gone = node.cut(file, 122, false);
         assert!(matches!(gone.as_slice(), [(_, LogChange::Gone { index: Index(4), .. })]));
         assert!(node.group(GroupId(3)).is_some_and(|log| log.entry(Index(4)).is_none()));
+    }
+
+    #[test]
+    fn copies_are_the_log_as_soon_as_that_is_recorded_whatever_their_names() {
+        let mut node = NodeMirror::default();
+        let old = segment(3, 2);
+        let copy = FileName::Copy { group: GroupId(3), base_offset: Offset(0), base_index: Index(2) };
+        let (before, after) = (batch(0, 0, 3, 8), [batch(0, 0, 3, 8), batch(3, 1, 2, 9)].concat());
+        node.grown(old, &before);
+        assert_eq!(node.grown(copy, &after), None, "no part of the log yet");
+        assert_eq!(node.synced(copy, 61), None);
+        assert_eq!(node.installed(GroupId(3), &[2]), [(Index(2), Index(3))]);
+        let holds = |node: &NodeMirror, index| node.group(GroupId(3)).is_some_and(|log| log.is_durable_through(Index(index)));
+        assert!(holds(&node, 2) && !holds(&node, 3), "as far as the copy is durable");
+        // What is still under way for the log before says nothing about this one.
+        assert_eq!((node.synced(old, 122), node.cut(old, 0, true)), (None, Vec::new()));
+        assert!(holds(&node, 2) && !holds(&node, 3));
+        node.renamed(copy);
+        assert_eq!(node.synced(old, 122), Some((GroupId(3), Index(3), Index(3))));
+        assert!(holds(&node, 3));
     }
 }

@@ -67,9 +67,10 @@ impl MetaMirror {
         groups.into_iter().filter_map(|group| Some((group, self.groups.get(&group)?.start))).collect()
     }
 
-    /// Groups of which an install of a snapshot became durable since the last call.
-    pub(crate) fn take_installed(&mut self) -> Vec<GroupId> {
-        std::mem::take(&mut self.installed)
+    /// Groups of which an install of a snapshot became durable since the last call, with the base indexes of its segments.
+    pub(crate) fn take_installed(&mut self) -> Vec<(GroupId, Vec<u64>)> {
+        let bases = |group: &GroupId| self.groups.get(group)?.install.as_ref().map(|(_, bases)| bases.clone());
+        std::mem::take(&mut self.installed).into_iter().filter_map(|group| Some((group, bases(&group)?))).collect()
     }
 
     /// All groups.
@@ -171,12 +172,21 @@ impl MetaMirror {
     }
 }
 
-/// Whether a segment is of a log whose place is taken by another one as soon as the broker starts. Meta files are looked at first.
-pub(super) fn is_replaced(promised: Option<&Promised>, file: FileName, files: &[(FileName, &[u8], u64)]) -> bool {
-    let FileName::Segment { group, base_offset, base_index } = file else { return false };
-    let Some((_, bases)) = promised.and_then(|promised| promised.install.as_ref()) else { return false };
-    let is_copy = |other: &FileName| *other == FileName::Copy { group, base_offset, base_index };
-    !bases.contains(&base_index.0) || files.iter().any(|(other, ..)| is_copy(other))
+/// The name that a file will have as soon as the broker starts: that of a segment for a copy that takes the place of a log, none for a segment
+/// whose place is taken. Meta files are looked at first.
+pub(super) fn name_to_be(promised: Option<&Promised>, file: FileName, files: &[(FileName, &[u8], u64)]) -> Option<FileName> {
+    let Some((_, bases)) = promised.and_then(|promised| promised.install.as_ref()) else { return Some(file) };
+    match file {
+        FileName::Segment { group, base_offset, base_index } => {
+            let is_copy = |other: &FileName| *other == FileName::Copy { group, base_offset, base_index };
+            let is_replaced = !bases.contains(&base_index.0) || files.iter().any(|(other, ..)| is_copy(other));
+            (!is_replaced).then_some(file)
+        }
+        FileName::Copy { group, base_offset, base_index } if bases.contains(&base_index.0) => {
+            Some(FileName::Segment { group, base_offset, base_index })
+        }
+        FileName::Copy { .. } | FileName::Producers { .. } | FileName::Meta(_) => Some(file),
+    }
 }
 
 /// The record of the frame that begins here.
@@ -221,6 +231,22 @@ pub(crate) mod tests {
         record.extend(term.to_le_bytes());
         record.extend(vote.to_le_bytes());
         record
+    }
+
+    /// A meta file that says that a copy with this base index takes the place of the log of a group.
+    pub(crate) fn installing(group: u64, base_index: u64) -> Vec<u8> {
+        let mut record = vec![8];
+        // Group, start (offset, index, base offset, term, chain), last entry, file about producers, number.
+        for field in [group, 0, base_index, 0, 1, 0, base_index, 0, 1] {
+            record.extend(field.to_le_bytes());
+        }
+        record.extend(1_u32.to_le_bytes());
+        for field in [0, base_index, 61, 0] {
+            record.extend(field.to_le_bytes());
+        }
+        let mut data = vec![0_u8; HEADER];
+        data.extend(frame(0, 0, &record));
+        data
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //! transactions, groups, compaction and snapshots.
 
 pub(crate) mod history;
-pub(crate) mod log_mirror;
+pub(crate) mod installs;
+mod log_mirror;
 pub(crate) mod meta_mirror;
 pub(crate) mod once;
 pub(crate) mod promises;

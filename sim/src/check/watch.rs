@@ -16,7 +16,7 @@
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
 use super::log_mirror::{EntrySeen, GroupMirror, LogChange, NodeMirror};
-use super::meta_mirror::{MetaMirror, Promised, is_replaced};
+use super::meta_mirror::{MetaMirror, Promised, name_to_be};
 use super::sequences::Sequences;
 use crate::report::Counters;
 use crate::views::GroupSeen;
@@ -133,13 +133,14 @@ impl Watch {
             watched.mirror.make(group);
         }
         let files: Vec<(FileName, &[u8], u64)> = files.collect();
+        let mut unnamed = Vec::new();
         for (file, data, durable) in &files {
             let (file, durable) = (*file, *durable);
-            if is_replaced(watched.meta.group(file.group().unwrap_or(GroupId::CONTROLLER)), file, &files) {
-                continue;
-            }
-            watched.mirror.found(file, data);
-            found.extend(watched.mirror.synced(file, durable));
+            let promised = watched.meta.group(file.group().unwrap_or(GroupId::CONTROLLER));
+            let Some(name) = name_to_be(promised, file, &files) else { continue };
+            unnamed.extend((name != file).then_some(name));
+            watched.mirror.found(name, data);
+            found.extend(watched.mirror.synced(name, durable));
             // All of it binds, also what was not synced: before anything else happens the next life finds it and syncs it.
             if let FileName::Meta(number) = file {
                 watched.meta.synced(number, data);
@@ -164,6 +165,7 @@ impl Watch {
         for (group, start) in watched.meta.take_started() {
             watched.mirror.started(group, start);
         }
+        watched.mirror.found_unnamed(&unnamed);
         // They were looked at in the life that made them.
         watched.meta.take_installed();
         for (group, first, last) in found {
@@ -197,9 +199,8 @@ impl Watch {
             for (group, start) in self.nodes[node].meta.take_started() {
                 self.started(node, group, start)?;
             }
-            for group in self.nodes[node].meta.take_installed() {
-                self.counters.snapshots += 1;
-                self.nodes[node].mirror.replaced(group);
+            for (group, bases) in self.nodes[node].meta.take_installed() {
+                self.installed(node, group, &bases)?;
             }
         }
         match self.nodes[node].mirror.synced(file, end) {
@@ -225,7 +226,7 @@ impl Watch {
         Ok(())
     }
 
-    fn entries_added(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
+    pub(super) fn entries_added(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
         let Some(log) = self.nodes[node].mirror.group(group) else { return Ok(()) };
         let mut before = if first.0 > 2 { log.entry(Index(first.0 - 1)).map(|(e, _)| e) } else { None };
         for n in first.0..=last.0 {
@@ -261,7 +262,7 @@ impl Watch {
 
     /// I2, for entries that became durable. One that never did may be lost with its term and its place be taken by another of the
     /// same term; nobody was told of it.
-    fn entries_durable(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
+    pub(super) fn entries_durable(&mut self, node: usize, group: GroupId, first: Index, last: Index) -> Result<(), Breach> {
         let truth = self.truth.entry(group).or_default();
         let Some(log) = self.nodes[node].mirror.group(group) else { return Ok(()) };
         let mut before = if first.0 > 2 { log.entry(Index(first.0 - 1)).map(|(e, _)| e) } else { None };

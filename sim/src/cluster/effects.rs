@@ -150,6 +150,10 @@ impl Cluster {
             }
             DiskChange::Cut { file, end } => self.watch.cut(node, file, end, false),
             DiskChange::Removed { file } => self.watch.cut(node, file, 0, true),
+            DiskChange::Renamed { from, to: _ } => {
+                self.watch.renamed(node, from);
+                Ok(())
+            }
             DiskChange::GroupMade { group } => {
                 self.watch.group_made(node, group);
                 Ok(())

@@ -32,6 +32,13 @@ pub enum DiskChange {
         /// The file.
         file: FileName,
     },
+    /// A file has another name, in place of the one that had it.
+    Renamed {
+        /// Its name before.
+        from: FileName,
+        /// Its name.
+        to: FileName,
+    },
     /// A folder was made.
     GroupMade {
         /// The group.

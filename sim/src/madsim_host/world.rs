@@ -148,6 +148,10 @@ impl SharedWorld {
                 }
                 DiskChange::Cut { file, end } => inner.watch.cut(node, file, end, false),
                 DiskChange::Removed { file } => inner.watch.cut(node, file, 0, true),
+                DiskChange::Renamed { from, to: _ } => {
+                    inner.watch.renamed(node, from);
+                    Ok(())
+                }
                 DiskChange::GroupMade { group } => {
                     inner.watch.group_made(node, group);
                     Ok(())

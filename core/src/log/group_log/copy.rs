@@ -42,9 +42,9 @@ impl GroupLog {
         self.segments.iter().rev().find(|segment| segment.file(self.group) == file).map(|segment| segment.written)
     }
 
-    /// Whether entries up to `index` are in the page cache.
-    pub(crate) fn is_written(&self, index: Index) -> bool {
-        self.written_index >= index
+    /// Entries up to here are in the page cache.
+    pub(crate) fn written_index(&self) -> Index {
+        self.written_index
     }
 
     /// Takes the place of `before`, with its settings. Nothing of it may be read until [`GroupLog::reveal`].

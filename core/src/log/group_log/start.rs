@@ -7,12 +7,12 @@ use crate::log::LogStart;
 use crate::log::segment::Segment;
 
 impl GroupLog {
-    /// Where the log would start with `offset` as the first that may be read: at a segment before which no entry is readable, undecided, or
-    /// above `last`. Never before the present start; the last segment always stays.
+    /// Where the log would start with `offset` as the first that may be read: at a segment before which no entry is readable, and whose first
+    /// entry is decided and not above `last`: a log with nothing decided could not be lent. Never before the present start.
     pub(crate) fn plan_start(&self, offset: Offset, last: Index) -> LogStart {
         let offset = offset.max(self.start.offset);
         let last = last.min(self.settled);
-        let is_kept = |segment: &&Segment| segment.base_offset <= offset && segment.base_index.0 <= last.0 + 1;
+        let is_kept = |segment: &&Segment| segment.base_offset <= offset && segment.base_index <= last;
         match self.segments.iter().skip(1).take_while(is_kept).last() {
             None => LogStart { offset, ..self.start },
             Some(first) => LogStart {

@@ -139,6 +139,11 @@ impl Copies {
         if self.producers.contains(&index) {
             return None;
         }
+        // What is known by an entry is always the same: the log's start and a copy may both want it written.
+        let is_it = |operation: &Operation| matches!(operation, Operation::Producers(other) if *other == index);
+        if let Some((id, _)) = self.operations.iter().find(|(_, operation)| is_it(operation)) {
+            return Some(*id);
+        }
         let action = DiskAction::Append { file: FileName::Producers { group, index }, position: 0, data: vec![data] };
         let id = round.disk.issue(Owner::Copy(group), action, round.out);
         self.operations.insert(id, Operation::Producers(index));
@@ -189,8 +194,7 @@ impl RaftGroup {
         }
         let Some(manifest) = Manifest::decode(message.mut_snapshot().take_data()) else { return false };
         let metadata = message.get_snapshot().get_metadata();
-        if (metadata.index, metadata.term) != (manifest.last.0, manifest.term.0) || manifest.start.offset < self.log().log_start()
-        {
+        if (metadata.index, metadata.term) != (manifest.last.0, manifest.term.0) {
             return false;
         }
         let Some(producers) = producers_of(&manifest, config) else { return false };
@@ -200,6 +204,10 @@ impl RaftGroup {
         }
         if !self.needs(&manifest) {
             self.decline(config, name, from, message);
+            return true;
+        }
+        if self.starts_before(&manifest) {
+            self.said.push((from, name, CopyMessage::Over { is_done: false }));
             return true;
         }
         let scan = GroupScan::of_copy(
@@ -223,12 +231,19 @@ impl RaftGroup {
         manifest.last.0 > commit && commit + 1 < manifest.start.index.0
     }
 
+    /// Whether this replica recorded a later log start than the leader knew of: a log start never goes back. The leader's will be as late soon.
+    fn starts_before(&self, manifest: &Manifest) -> bool {
+        let recorded = self.starting.back().map_or(self.log().log_start(), |(_, start)| start.offset);
+        manifest.start.offset < recorded
+    }
+
     /// Appends will do: raft is given a snapshot of what is committed here, which it has, and tells the leader so.
     fn decline(&mut self, config: &ReplicasConfig, name: SnapshotName, leader: BrokerId, mut message: Message) {
-        let commit = Index(self.raw.raft.raft_log.committed);
-        let term = self.log().term(commit);
+        let commit = self.raw.raft.raft_log.committed;
+        // Raft is asked and not the log, which has no entries that came since the last visit.
+        let term = self.raw.raft.raft_log.term(commit).expect("what is committed is kept, or the entry before the start");
         let metadata = message.mut_snapshot().mut_metadata();
-        (metadata.index, metadata.term) = (commit.0, term.0);
+        (metadata.index, metadata.term) = (commit, term);
         metadata.set_conf_state(self.raw.raft.store().conf_state());
         let _ = self.raw.step(message);
         self.impose_timeout(config);
@@ -344,20 +359,23 @@ impl RaftGroup {
         match &mut copying.step {
             Step::Queued => {
                 let has_turn = round.copies.contains(&group) || round.copies.len() < SNAPSHOT_COPIES_MAX;
+                copying.heard_at = now;
                 if !copies.operations.is_empty() || !has_turn {
-                    copying.heard_at = now;
                     return false;
                 }
-                round.copies.insert(group);
-                copying.heard_at = now;
-                copying.step = Step::Next;
                 let is_useful = |place: &Place, (length, chain): &(u64, u64)| {
                     let range = copying.manifest.files.iter().find(|range| (range.base_offset, range.base_index) == *place);
                     range.is_some_and(|range| range.chain == *chain && *length <= range.length)
                 };
                 let useless: Vec<Place> =
                     copies.files.iter().filter(|(place, file)| !is_useful(place, file)).map(|(place, _)| *place).collect();
-                self.drop_copies(&useless, round);
+                if !useless.is_empty() {
+                    // One of these names may be written anew: that waits until the old file is gone.
+                    self.drop_copies(&useless, round);
+                    return false;
+                }
+                round.copies.insert(group);
+                copying.step = Step::Next;
                 true
             }
             Step::Next => match copying.scan.poll() {
@@ -383,7 +401,8 @@ impl RaftGroup {
                     let (leader, name) = (copying.leader, copying.name);
                     self.said.push((leader, name, CopyMessage::Over { is_done: false }));
                     self.leave_copy(now);
-                    self.copies.until = Some(now);
+                    let files: Vec<Place> = self.copies.files.keys().copied().collect();
+                    self.drop_copies(&files, round);
                     false
                 }
                 ScanStep::Done => {
@@ -447,6 +466,12 @@ impl RaftGroup {
         if !self.needs(&manifest) {
             self.decline(round.config, name, leader, message);
             self.copies.until = Some(now);
+            return;
+        }
+        if self.starts_before(&manifest) {
+            // The log start moved while it was copied. Most of it will be of use for the next one.
+            self.said.push((leader, name, CopyMessage::Over { is_done: false }));
+            self.copies.until = Some(now.plus_ms(2 * SNAPSHOT_LEASE_MS));
             return;
         }
         message.mut_snapshot().mut_metadata().set_conf_state(self.raw.raft.store().conf_state());

@@ -244,6 +244,10 @@ impl RaftGroup {
         self.pipeline.operation_done();
     }
 
+    pub(crate) fn removal_done(&mut self, id: DiskId) {
+        self.pipeline.removal_done(id);
+    }
+
     pub(crate) fn read_started(&mut self, id: DiskId) {
         self.pipeline.read_started(id);
     }

@@ -78,6 +78,10 @@ impl RaftGroup {
         if !self.lending.wanted.is_empty() {
             let bytes = if config.mutant.is(Mutant::SnapshotWithoutProducers) { Bytes::new() } else { bytes };
             self.lending.offer = self.log().manifest(bytes).filter(|manifest| manifest.files.len() <= SNAPSHOT_FILES_MAX);
+            if self.lending.offer.is_none() {
+                // Nothing that can be lent. Raft asks again when the follower is heard of again.
+                self.lending.wanted.clear();
+            }
         }
     }
 
@@ -112,14 +116,16 @@ impl RaftGroup {
         if self.lending.wanted.is_empty() {
             return;
         }
-        let log = self.log();
-        if !self.lending.offer.as_ref().is_some_and(|manifest| log.is_written(manifest.last)) {
+        // What retention let go since the list was made can't be lent.
+        let start = self.log().start();
+        self.lending.offer.take_if(|manifest| manifest.start != start);
+        let written = self.log().written_index();
+        let Some(manifest) = self.lending.offer.take_if(|manifest| manifest.last <= written) else {
             if self.lending.offer.is_none() {
                 self.ask_producers();
             }
             return;
-        }
-        let Some(manifest) = self.lending.offer.take() else { return };
+        };
         let mut snapshot = Snapshot::default();
         let metadata = snapshot.mut_metadata();
         (metadata.index, metadata.term) = (manifest.last.0, manifest.term.0);

@@ -116,10 +116,11 @@ impl RaftGroup {
             // Messages that waited for the disk may be of an earlier leadership, whose entries were cut or left memory meanwhile.
             // Without them the message is lost, which raft bears; with others of the same index it would be a lie. Entries that were
             // read from disk for a replica far behind carry their bytes.
+            // The log may even begin behind them, after a snapshot.
             let is_here = |entry: &raft::eraftpb::Entry| {
                 let index = Index(entry.index);
-                !entry.data.is_empty()
-                    || (index <= log.last_index() && log.term(index).0 == entry.term && log.entry(index).is_some())
+                let is_in_log = (log.first_index()..=log.last_index()).contains(&index);
+                !entry.data.is_empty() || (is_in_log && log.term(index).0 == entry.term && log.entry(index).is_some())
             };
             // raft 0.7 adds entries to an append that already waits for the same peer, and when that one is empty it does not look whether
             // they continue it (`util::is_continuous_ents`): after a peer came back they may not, and would be taken for later ones.

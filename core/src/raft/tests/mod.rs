@@ -1,5 +1,6 @@
 //! Three engines on a memory disk and a message queue, driven from one seed: small enough to crash between any two steps.
 mod cluster;
+mod copying;
 mod sending;
 mod snapshots;
 mod stories;

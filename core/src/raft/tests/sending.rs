@@ -4,11 +4,12 @@
 //! One replica alone; its two peers are what the test says they say, and its disk does what it wants when the test lets it.
 
 use super::cluster::GROUP;
-use crate::disk::{DiskDone, DiskOp, DiskStage, Inventory};
+use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, Inventory};
 use crate::ids::{BrokerId, Offset, Term};
 use crate::log::{ProducerRules, encode_private};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
+use crate::raft::copy_message::{CopyMessage, KIND_COPY};
 use crate::raft::frame::{FrameBuilder, PeerMessage, decode};
 use crate::raft::{Proposal, RaftSettings, Replicas, ReplicasConfig, ReplicasRecovery, Role};
 use crate::record::PrivateKind;
@@ -16,26 +17,28 @@ use crate::time::{Instant, Now, WallTime};
 use bytes::Bytes;
 use raft::eraftpb::{Entry, Message, MessageType};
 
-const NOW: Now = Now { monotonic: Instant(1_000_000), wall: WallTime(0) };
-const PEER: BrokerId = BrokerId(1);
-const OTHER: BrokerId = BrokerId(2);
+pub(super) const NOW: Now = Now { monotonic: Instant(1_000_000), wall: WallTime(0) };
+pub(super) const PEER: BrokerId = BrokerId(1);
+pub(super) const OTHER: BrokerId = BrokerId(2);
 
-struct Alone {
-    replicas: Replicas,
-    disk: Vec<DiskOp>,
-    sent: Vec<Message>,
+pub(super) struct Alone {
+    pub replicas: Replicas,
+    pub disk: Vec<DiskOp>,
+    pub sent: Vec<Message>,
+    /// What it said about snapshots.
+    pub said: Vec<CopyMessage>,
 }
 
 impl Alone {
     /// A replica that asks for votes in term 2.
-    fn candidate() -> Alone {
+    pub(super) fn candidate() -> Alone {
         let alone = Alone::of(&[BrokerId(0), PEER, OTHER]);
         assert_eq!(alone.role(), Role::Candidate);
         alone
     }
 
     /// One of these that runs at once.
-    fn of(voters: &[BrokerId]) -> Alone {
+    pub(super) fn of(voters: &[BrokerId]) -> Alone {
         let voters = voters.to_vec();
         let config = ReplicasConfig {
             broker: BrokerId(0),
@@ -50,7 +53,7 @@ impl Alone {
         recovery.poll();
         let mut out = Outputs::default();
         let replicas = recovery.finish(NOW, &mut out);
-        let mut alone = Alone { replicas, disk: Vec::new(), sent: Vec::new() };
+        let mut alone = Alone { replicas, disk: Vec::new(), sent: Vec::new(), said: Vec::new() };
         alone.replicas.create(NOW, GROUP, "orders-0".to_owned(), &voters, true, &mut out);
         alone.collect(out);
         alone.round();
@@ -72,7 +75,7 @@ impl Alone {
         alone
     }
 
-    fn role(&self) -> Role {
+    pub(super) fn role(&self) -> Role {
         self.replicas.group(GROUP).expect("it was created").role()
     }
 
@@ -83,8 +86,12 @@ impl Alone {
                 Output::Peer { to, frame, .. } => {
                     let messages = decode(BrokerId(0), to, &Bytes::from(frame.concat())).expect("no frame of ours is damaged");
                     for message in messages {
-                        if let PeerMessage::Raft(GROUP, message) = message {
-                            self.sent.push(message);
+                        match message {
+                            PeerMessage::Raft(GROUP, message) => self.sent.push(message),
+                            PeerMessage::Other(other) if other.kind == KIND_COPY => {
+                                self.said.extend(CopyMessage::decode(other.body).map(|(_, message)| message));
+                            }
+                            PeerMessage::Raft(..) | PeerMessage::Other(_) => {}
                         }
                     }
                 }
@@ -95,14 +102,14 @@ impl Alone {
         }
     }
 
-    fn hear(&mut self, from: BrokerId, message: &Message) {
+    pub(super) fn hear(&mut self, from: BrokerId, message: &Message) {
         let mut frame = FrameBuilder::default();
         frame.raft(GROUP, &mut message.clone(), |_| unreachable!("its entries have their bytes"));
         self.replicas.peer_frame(NOW, from, Bytes::from(frame.finish().concat()));
         assert_eq!(self.replicas.dropped().frames + self.replicas.dropped().refused, 0);
     }
 
-    fn round(&mut self) {
+    pub(super) fn round(&mut self) {
         let mut out = Outputs::default();
         while self.replicas.has_work() {
             self.replicas.end_round(NOW, &mut out);
@@ -110,11 +117,20 @@ impl Alone {
         self.collect(out);
     }
 
-    fn complete_disk(&mut self) {
-        while !self.disk.is_empty() {
+    pub(super) fn complete_disk(&mut self) {
+        self.complete(|_| true);
+    }
+
+    /// Completes operations of a kind, until there is none.
+    pub(super) fn complete(&mut self, is_meant: fn(&DiskAction) -> bool) {
+        while self.disk.iter().any(|op| is_meant(&op.action)) {
             let mut out = Outputs::default();
             for op in core::mem::take(&mut self.disk) {
-                self.replicas.disk_done(NOW, DiskDone { id: op.id, stage: DiskStage::Durable }, &mut out);
+                if is_meant(&op.action) {
+                    self.replicas.disk_done(NOW, DiskDone { id: op.id, stage: DiskStage::Durable }, &mut out);
+                } else {
+                    self.disk.push(op);
+                }
             }
             self.collect(out);
             self.round();
@@ -122,18 +138,18 @@ impl Alone {
     }
 }
 
-fn message(kind: MessageType, term: u64) -> Message {
+pub(super) fn message(kind: MessageType, term: u64) -> Message {
     let mut message = Message::default();
     message.set_msg_type(kind);
     message.term = term;
     message
 }
 
-fn vote() -> Message {
+pub(super) fn vote() -> Message {
     message(MessageType::MsgRequestVoteResponse, 2)
 }
 
-fn answer(kind: MessageType, index: u64) -> Message {
+pub(super) fn answer(kind: MessageType, index: u64) -> Message {
     let mut message = message(kind, 2);
     message.index = index;
     message
