@@ -330,7 +330,9 @@ mod tests {
         let settings = LogSettings { format: LogFormat::Human, level: Level::Info };
         let (log, logs) = start_to(settings, reader.clone()).expect("a thread");
         info!(log, "unheard");
+        let began = std::time::Instant::now();
         logs.finish();
+        assert!(began.elapsed() < LAST_WORDS_MAX * 20, "it waited {:?}", began.elapsed());
         assert_eq!(reader.text(), "");
     }
 

@@ -1,6 +1,6 @@
 //! The rules of the project, applied to the project. Each rule and the proof that it can fail: `tests/src/tidy`.
 
-use ottla_tests::tidy::{Tree, advisories, expect_none, layers, packages, readme, sources};
+use ottla_tests::tidy::{Tree, advisories, expect_none, layers, limits, packages, readme, sources};
 
 #[test]
 fn every_rust_file_says_what_it_is() {
@@ -30,6 +30,11 @@ fn ignored_tests_say_why() {
 #[test]
 fn one_loop_runs_in_both_worlds() {
     expect_none("node loop", &sources::one_node_loop(&Tree::read()));
+}
+
+#[test]
+fn every_bound_is_named_by_a_test() {
+    expect_none("bounds", &limits::untested(&Tree::read(), limits::UNNAMED));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 pub mod advisories;
 pub mod layers;
+pub mod limits;
 pub mod packages;
 pub mod readme;
 pub mod rust_text;
