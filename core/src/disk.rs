@@ -36,6 +36,16 @@ pub enum FileName {
         /// The last entry that it knows of.
         index: Index,
     },
+    /// What a start needs to know of a segment to which nothing is added any more, so that it needn't be read. Path like that of the segment with
+    /// `.idx` for `.log`.
+    Index {
+        /// That of the segment.
+        group: GroupId,
+        /// That of the segment.
+        base_offset: Offset,
+        /// That of the segment.
+        base_index: Index,
+    },
     /// A segment that is being copied from another broker and is no part of the log yet. Path like that of the segment with `.copy` for
     /// `.log`.
     Copy {
@@ -54,7 +64,10 @@ impl FileName {
     pub fn group(self) -> Option<GroupId> {
         match self {
             FileName::Meta(_) => None,
-            FileName::Segment { group, .. } | FileName::Producers { group, .. } | FileName::Copy { group, .. } => Some(group),
+            FileName::Segment { group, .. }
+            | FileName::Producers { group, .. }
+            | FileName::Index { group, .. }
+            | FileName::Copy { group, .. } => Some(group),
         }
     }
 }

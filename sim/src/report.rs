@@ -129,6 +129,8 @@ counters! {
     retention,
     /// Replicas made whole by a snapshot.
     snapshots,
+    /// Complete segments that a start passed over, because what is in them was written down.
+    passed_over,
     /// DeleteRecords answered.
     records_deleted,
     /// Consumers that were sent to where a log starts.

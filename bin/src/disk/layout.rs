@@ -90,6 +90,9 @@ impl Layout {
             FileName::Segment { group, base_offset, base_index } => {
                 Some(self.groups.get(&group)?.join(format!("{:020}.{:016x}.log", base_offset.0, base_index.0)))
             }
+            FileName::Index { group, base_offset, base_index } => {
+                Some(self.groups.get(&group)?.join(format!("{:020}.{:016x}.idx", base_offset.0, base_index.0)))
+            }
             FileName::Copy { group, base_offset, base_index } => {
                 Some(self.groups.get(&group)?.join(format!("{:020}.{:016x}.copy", base_offset.0, base_index.0)))
             }
@@ -124,6 +127,7 @@ fn parse_group_file(group: GroupId, name: &str) -> Option<FileName> {
     let (stem, kind) = name.rsplit_once('.')?;
     match kind {
         "log" => parse_place(stem).map(|(base_offset, base_index)| FileName::Segment { group, base_offset, base_index }),
+        "idx" => parse_place(stem).map(|(base_offset, base_index)| FileName::Index { group, base_offset, base_index }),
         "copy" => parse_place(stem).map(|(base_offset, base_index)| FileName::Copy { group, base_offset, base_index }),
         "producers" => parse_index(stem).map(|index| FileName::Producers { group, index }),
         _ => None,

@@ -141,10 +141,12 @@ fn a_renamed_file_takes_the_place_of_another_and_goes_on() {
     let mut fixture = Fixture::new();
     let copy = FileName::Copy { group: GROUP, base_offset: Offset(0), base_index: Index(2) };
     let producers = FileName::Producers { group: GROUP, index: Index(9) };
+    let index = FileName::Index { group: GROUP, base_offset: Offset(7), base_index: Index(4) };
     fixture.append(segment(0), 0, &[b"old and longer"]);
     fixture.append(copy, 0, &[b"abc"]);
     fixture.append(producers, 0, &[b"table"]);
-    fixture.stages(6);
+    fixture.append(index, 0, &[b"ro"]);
+    fixture.stages(8);
     for _ in 0..2 {
         fixture.submit(DiskAction::Rename { files: vec![(copy, segment(0))] });
         assert_eq!(fixture.done().stage, DiskStage::Durable, "also when it was renamed before");
@@ -155,7 +157,7 @@ fn a_renamed_file_takes_the_place_of_another_and_goes_on() {
     fixture.append(copy, 0, &[b"next"]);
     fixture.stages(2);
     let (_, inventory) = Layout::scan(fixture.folder.path()).expect("readable");
-    assert_eq!(inventory.files, [(segment(0), 6), (producers, 5), (copy, 4)]);
+    assert_eq!(inventory.files, [(segment(0), 6), (producers, 5), (index, 2), (copy, 4)]);
 }
 
 #[test]

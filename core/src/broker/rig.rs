@@ -198,7 +198,11 @@ impl Rig {
         let group = self.broker.local.view(self.now).cluster.topic(topic).expect("made").partitions[partition].group;
         let index = |file: &FileName| match *file {
             FileName::Segment { group: owner, base_index, .. } if owner == group => Some(base_index),
-            FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } | FileName::Meta(_) => None,
+            FileName::Segment { .. }
+            | FileName::Producers { .. }
+            | FileName::Index { .. }
+            | FileName::Copy { .. }
+            | FileName::Meta(_) => None,
         };
         self.files.keys().filter_map(index).collect()
     }

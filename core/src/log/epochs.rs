@@ -44,6 +44,12 @@ impl Epochs {
         }
     }
 
+    /// The terms that began with an entry of `from..to`, and where.
+    pub(crate) fn began(&self, from: Index, to: Index) -> impl Iterator<Item = (Term, Index, Offset)> {
+        let rows = self.rows.iter().filter(move |row| (from..to).contains(&row.index));
+        rows.map(|row| (row.term, row.index, row.offset))
+    }
+
     /// Forgets entries from `index` on.
     pub(crate) fn cut(&mut self, index: Index) {
         while self.rows.len() > 1 && self.last().index >= index {

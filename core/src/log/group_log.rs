@@ -10,6 +10,7 @@
 
 mod checked;
 mod copy;
+mod sealed;
 mod start;
 
 use super::batch::{self, Batch, BatchError, start_command};
@@ -113,6 +114,8 @@ pub struct GroupLog {
     settled_position_end: u64,
     unsettled: VecDeque<Unsettled>,
     written_index: Index,
+    /// How many segments, from the first, have a file that says what is in them (see `sealed`).
+    indexed: usize,
 }
 
 impl GroupLog {
@@ -140,6 +143,7 @@ impl GroupLog {
             settled_position_end: 0,
             unsettled: VecDeque::new(),
             written_index: before,
+            indexed: 0,
         }
     }
 
@@ -336,6 +340,11 @@ impl GroupLog {
         while self.segments.last().is_some_and(|segment| segment.base_index >= from) {
             let segment = self.segments.pop().expect("looked at above");
             cut.remove.push(segment.file(self.group));
+        }
+        if self.indexed > 0 && self.indexed == self.segments.len() {
+            // The segment is to grow again.
+            self.indexed -= 1;
+            cut.remove.extend(self.segments.last().map(|segment| segment.index_file(self.group)));
         }
         self.tail.cut(from, end);
         let group = self.group;

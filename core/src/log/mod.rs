@@ -12,6 +12,7 @@ mod producer_table;
 mod producer_window;
 mod scan;
 mod segment;
+mod segment_index;
 mod tail;
 #[cfg(test)]
 pub(crate) use batch::test_batch;

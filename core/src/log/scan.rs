@@ -7,6 +7,9 @@
 //!
 //! Does not perform the repairs: they are part of the result, and gate the group's first append.
 //!
+//! A segment that is complete and committed has a file of its own that says what is in it; as long as all before it had one too that file is read
+//! instead, if what the meta log says of producers covers it. Damage of such a segment is then met by who reads it.
+//!
 //! An open install (see `meta_state`) is made again: its segments are read under whichever name they have, and nothing else counts. The same
 //! scan checks a log while it is being copied from another broker, where what it wants to read comes from there.
 
@@ -18,12 +21,13 @@ use super::meta_state::{GroupMeta, Install};
 use super::producer_bytes::decode_producers;
 use super::producer_table::{ProducerRules, ProducerTable};
 use super::producer_window::ProducedBatch;
+use super::segment_index::decode_index;
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, Offset};
 use crate::mutant::Mutant;
 use crate::record::{BatchHeader, PrivateKind};
 use bytes::{Bytes, BytesMut};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Bytes of one read at start.
 const CHUNK_BYTES: u64 = 1024 * 1024;
@@ -104,6 +108,12 @@ pub(crate) struct GroupScan {
     producers_last: Index,
     producer_rules: ProducerRules,
     produced: Vec<(Index, BatchHeader)>,
+    /// Files that say what is in a segment, with their lengths, by what the segment begins with.
+    indexes: BTreeMap<(Index, Offset), u64>,
+    /// Whether what was asked for last is such a file.
+    is_index_asked: bool,
+    /// Whether the log is being copied, so that what was read can't be read again.
+    is_copying: bool,
     mutant: Mutant,
 }
 
@@ -161,6 +171,7 @@ impl GroupScan {
         let mut found = Vec::new();
         let mut repairs = Repairs::default();
         let mut producers_file = None;
+        let mut indexes = BTreeMap::new();
         for (file, length) in files {
             match *file {
                 FileName::Segment { group: owner, base_offset, base_index } if owner == group => {
@@ -173,16 +184,26 @@ impl GroupScan {
                         repairs.remove.push(*file);
                     }
                 }
+                FileName::Index { group: owner, base_offset, base_index } if owner == group => {
+                    indexes.insert((base_index, base_offset), *length);
+                }
                 FileName::Copy { group: owner, .. } if owner == group => {
                     let is_listed = |install: &Install| install.files.iter().any(|range| range.copy(group) == *file);
                     if !meta.install.as_ref().is_some_and(is_listed) {
                         repairs.remove.push(*file);
                     }
                 }
-                FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } | FileName::Meta(_) => {}
+                FileName::Segment { .. }
+                | FileName::Producers { .. }
+                | FileName::Index { .. }
+                | FileName::Copy { .. }
+                | FileName::Meta(_) => {}
             }
         }
         if let Some(install) = &meta.install {
+            // They may be of what is replaced.
+            let all = core::mem::take(&mut indexes).into_keys();
+            repairs.remove.extend(all.map(|(base_index, base_offset)| FileName::Index { group, base_offset, base_index }));
             found = repairs.install(group, install, &found, files);
         }
         found.sort_by_key(|found| found.base_index);
@@ -195,6 +216,7 @@ impl GroupScan {
             base_index: found.base_index,
         }));
         let mut scan = GroupScan::begin(group, meta, found, segment_bytes_max, tail_bytes_max, producers, mutant);
+        scan.indexes = indexes;
         if let Some(index) = meta.producers {
             scan.producers_last = index;
             scan.producers_file = producers_file;
@@ -240,6 +262,7 @@ impl GroupScan {
         let mut scan = GroupScan::begin(group, &meta, found, segment_bytes_max, tail_bytes_max, rules, Mutant::None);
         scan.producers = producers;
         scan.producers_last = manifest.last;
+        scan.is_copying = true;
         scan
     }
 
@@ -277,6 +300,9 @@ impl GroupScan {
             producers_last: Index(0),
             producer_rules: producers,
             produced: Vec::new(),
+            indexes: BTreeMap::new(),
+            is_index_asked: false,
+            is_copying: false,
             mutant,
         }
     }
@@ -312,6 +338,10 @@ impl GroupScan {
                     self.cut_here();
                     continue;
                 }
+                if let Some((file, length)) = self.index_of(self.at) {
+                    self.is_index_asked = true;
+                    return ScanStep::Read { file, position: 0, length };
+                }
                 if !self.log.found_segment(found.base_offset, found.base_index) {
                     self.stop("the segment does not continue the one before it");
                     continue;
@@ -332,6 +362,37 @@ impl GroupScan {
         }
     }
 
+    /// The file that can be read instead of a segment.
+    fn index_of(&self, number: usize) -> Option<(FileName, u32)> {
+        let Found { base_offset, base_index, .. } = self.files[number];
+        // Only what all of the records cover can be passed over: what is committed and durable, and known of producers.
+        let is_covered = base_index <= self.producers_last.min(self.commit).min(self.durable);
+        let length = self.indexes.get(&(base_index, base_offset)).filter(|_| is_covered)?;
+        let file = FileName::Index { group: self.group, base_offset, base_index };
+        u32::try_from(*length).ok().map(|length| (file, length))
+    }
+
+    /// What the file that was read instead of a segment says; if it is of no use the segment is read.
+    fn index_read(&mut self, data: Bytes) {
+        let Found { base_offset, base_index, length, .. } = self.files[self.at];
+        let covered = self.producers_last.min(self.commit).min(self.durable);
+        let index =
+            decode_index(data, base_offset, base_index).filter(|index| index.segment.length == length && index.last <= covered);
+        if index.is_some_and(|index| self.log.adopt(index)) {
+            self.indexes.remove(&(base_index, base_offset));
+            self.next_file();
+        } else {
+            // Nor are those behind it.
+            self.forget_indexes();
+        }
+    }
+
+    fn forget_indexes(&mut self) {
+        let group = self.group;
+        let files = core::mem::take(&mut self.indexes).into_keys();
+        self.remove.extend(files.map(|(base_index, base_offset)| FileName::Index { group, base_offset, base_index }));
+    }
+
     fn next_file(&mut self) {
         self.at += 1;
         self.taken = 0;
@@ -347,6 +408,10 @@ impl GroupScan {
                 Some(producers) => self.producers = producers,
                 None => self.corrupt = Some(format!("{file:?} is damaged, although it was durable")),
             }
+            return;
+        }
+        if core::mem::take(&mut self.is_index_asked) {
+            self.index_read(data);
             return;
         }
         let mut data = if self.rest.is_empty() {
@@ -382,7 +447,11 @@ impl GroupScan {
                 }
             }
         }
-        self.rest = data;
+        // The begin of a batch is read again with the batch: cheaper than to copy all that follows it.
+        let is_short = self.need > 0 && data.len() as u64 <= CHUNK_BYTES / 4;
+        let is_there = |found: &Found| self.taken + self.need <= found.length;
+        let is_read_again = is_short && !self.is_copying && self.files.get(self.at).is_some_and(is_there);
+        self.rest = if is_read_again { Bytes::new() } else { data };
     }
 
     fn parse(&self, data: &Bytes) -> Result<Batch, BatchError> {
@@ -467,6 +536,7 @@ impl GroupScan {
 
     /// The log, after [`ScanStep::Done`].
     pub(crate) fn finish(mut self) -> Scanned {
+        self.forget_indexes();
         self.log.drop_empty_segment();
         // An empty file at the end is a segment whose first append was lost: its name is needed for the append that comes.
         for (number, found) in self.files.iter().enumerate() {

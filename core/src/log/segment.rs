@@ -61,6 +61,11 @@ impl Segment {
         FileName::Segment { group, base_offset: self.base_offset, base_index: self.base_index }
     }
 
+    /// The file that says what is in it, when it is complete.
+    pub(crate) fn index_file(&self, group: GroupId) -> FileName {
+        FileName::Index { group, base_offset: self.base_offset, base_index: self.base_index }
+    }
+
     /// Adds a batch at the end.
     pub(crate) fn append(&mut self, batch: &Batch, index: Index) {
         let is_due = self.rows.last().is_none_or(|row| self.length - row.position >= INDEX_INTERVAL_BYTES);
@@ -127,18 +132,17 @@ impl Segment {
         }
     }
 
-    /// Keeps every eighth row: a sealed segment is read in long runs.
+    /// Keeps about every eighth row: a sealed segment is read in long runs. Once more changes nothing.
     pub(crate) fn seal(&mut self) {
         let mut thin: Vec<Row> = Vec::with_capacity(self.rows.len() / 8 + 1);
-        for (number, row) in self.rows.iter().enumerate() {
-            if number % 8 == 0 {
-                thin.push(*row);
-            } else {
-                let last = thin.last_mut().expect("row 0 was kept");
-                if row.max_timestamp > last.max_timestamp {
+        for row in &self.rows {
+            match thin.last_mut().filter(|last| row.position - last.position < 8 * INDEX_INTERVAL_BYTES) {
+                None => thin.push(*row),
+                Some(last) if row.max_timestamp > last.max_timestamp => {
                     last.max_timestamp = row.max_timestamp;
                     last.max_timestamp_offset = row.max_timestamp_offset;
                 }
+                Some(_) => {}
             }
         }
         self.rows = thin;

@@ -130,6 +130,8 @@ pub struct RaftGroup {
     /// Whether the owner is to be asked, or was, what is known of producers.
     wants_producers: bool,
     is_asking_producers: bool,
+    /// The write of a file that says what is in a segment.
+    index_id: Option<DiskId>,
     copies: Copies,
     lending: Lending,
     /// What is to be said about snapshots.
@@ -220,6 +222,7 @@ impl RaftGroup {
             producers_file: start.producers_file,
             wants_producers: false,
             is_asking_producers: false,
+            index_id: None,
             copies: Copies::with_producers(start.producers_file),
             lending: Lending::default(),
             said: Vec::new(),

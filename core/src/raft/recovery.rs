@@ -75,7 +75,7 @@ impl ReplicasRecovery {
             .iter()
             .filter_map(|(file, length)| match file {
                 FileName::Meta(number) => Some((*number, *length)),
-                FileName::Segment { .. } | FileName::Producers { .. } | FileName::Copy { .. } => None,
+                FileName::Segment { .. } | FileName::Producers { .. } | FileName::Index { .. } | FileName::Copy { .. } => None,
             })
             .collect();
         meta_files.sort_unstable_by(|a, b| b.cmp(a));
@@ -144,12 +144,9 @@ impl ReplicasRecovery {
     }
 
     fn begin_groups(&mut self) {
-        let stranger = self.inventory.files.iter().find(|(file, length)| match file {
-            FileName::Meta(_) => false,
-            FileName::Segment { group, .. } | FileName::Producers { group, .. } | FileName::Copy { group, .. } => {
-                *length > 0 && !self.state.groups.contains_key(group) && !self.state.removed.contains(group)
-            }
-        });
+        let is_known = |group: GroupId| self.state.groups.contains_key(&group) || self.state.removed.contains(&group);
+        let stranger =
+            self.inventory.files.iter().find(|(file, length)| *length > 0 && file.group().is_some_and(|group| !is_known(group)));
         self.stage = match stranger {
             // Entries are written after the record of their group is durable.
             Some((file, _)) => Stage::Halt(Fatal::Corrupt(format!(

@@ -215,7 +215,7 @@ impl NodeMirror {
                 mirror.unnamed.is_empty().then_some((group, base_index.0, &mut mirror.segments))
             }
             FileName::Copy { group, base_index, .. } => Some((group, base_index.0, &mut self.groups.get_mut(&group)?.copies)),
-            FileName::Meta(_) | FileName::Producers { .. } => None,
+            FileName::Meta(_) | FileName::Producers { .. } | FileName::Index { .. } => None,
         }
     }
 
@@ -251,7 +251,7 @@ impl NodeMirror {
         let (group, base, files) = self.files_of(file)?;
         let name = match file {
             FileName::Copy { group, base_offset, base_index } => FileName::Segment { group, base_offset, base_index },
-            FileName::Segment { .. } | FileName::Meta(_) | FileName::Producers { .. } => file,
+            FileName::Segment { .. } | FileName::Meta(_) | FileName::Producers { .. } | FileName::Index { .. } => file,
         };
         let segment = files.entry(base).or_insert(SegmentSeen { file: name, entries: Vec::new(), parsed: 0, durable: 0 });
         let before = count(segment.entries.len());

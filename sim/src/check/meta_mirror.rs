@@ -185,7 +185,7 @@ pub(super) fn name_to_be(promised: Option<&Promised>, file: FileName, files: &[(
         FileName::Copy { group, base_offset, base_index } if bases.contains(&base_index.0) => {
             Some(FileName::Segment { group, base_offset, base_index })
         }
-        FileName::Copy { .. } | FileName::Producers { .. } | FileName::Meta(_) => Some(file),
+        FileName::Copy { .. } | FileName::Producers { .. } | FileName::Index { .. } | FileName::Meta(_) => Some(file),
     }
 }
 

@@ -213,7 +213,7 @@ impl Watch {
     pub(crate) fn grown(&mut self, node: usize, file: FileName, data: &[u8]) -> Result<(), Breach> {
         let segments = |watched: &WatchedNode| match file {
             FileName::Segment { group, .. } => watched.mirror.group(group).map_or(0, GroupMirror::segments),
-            FileName::Meta(_) | FileName::Producers { .. } | FileName::Copy { .. } => 0,
+            FileName::Meta(_) | FileName::Producers { .. } | FileName::Index { .. } | FileName::Copy { .. } => 0,
         };
         let before = segments(&self.nodes[node]);
         let added = self.nodes[node].mirror.grown(file, data);

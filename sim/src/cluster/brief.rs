@@ -36,7 +36,7 @@ pub(super) fn brief_op(id: DiskId, action: &DiskAction) -> String {
                 FileName::Segment { .. } | FileName::Copy { .. } => {
                     format!(" crc {:08x}", crate::batch::crc_of(&contiguous(data.clone())))
                 }
-                FileName::Meta(_) | FileName::Producers { .. } => String::new(),
+                FileName::Meta(_) | FileName::Producers { .. } | FileName::Index { .. } => String::new(),
             };
             format!("append {id} {file:?} at {position} {bytes} bytes{crc}")
         }

@@ -67,6 +67,13 @@ impl SimDisk {
         self.damage.iter().any(|(file, damage)| is_there(*file, damage.range().0))
     }
 
+    /// Whether a file lacks its end.
+    #[must_use]
+    pub fn is_shortened(&self) -> bool {
+        let is_there = |file: FileName, from: u64| self.files.get(&file).is_some_and(|f| from < len64(&f.data));
+        self.damage.iter().any(|(file, damage)| matches!(damage, Damage::Short { length } if is_there(*file, *length)))
+    }
+
     /// Whether a range of a file is not as it was written.
     #[must_use]
     pub fn is_damaged(&self, file: FileName, position: u64, length: u32) -> bool {

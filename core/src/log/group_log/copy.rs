@@ -34,7 +34,7 @@ impl GroupLog {
 
     /// Its files.
     pub(crate) fn files(&self) -> Vec<FileName> {
-        self.segments.iter().map(|segment| segment.file(self.group)).collect()
+        self.files_of(self.segments.len())
     }
 
     /// How much of a file may be read; `None` for a file that is not (or no longer) part of the log.

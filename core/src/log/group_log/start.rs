@@ -30,8 +30,10 @@ impl GroupLog {
         assert!(start.offset >= self.start.offset && start.index >= self.start.index, "a log start never goes back: {start:?}");
         self.start = start;
         let gone = self.segments.partition_point(|segment| segment.base_index < start.index);
-        let group = self.group;
-        self.segments.drain(..gone).map(|segment| segment.file(group)).collect()
+        let files = self.files_of(gone);
+        self.segments.drain(..gone);
+        self.indexed = self.indexed.saturating_sub(gone);
+        files
     }
 
     pub(crate) fn start(&self) -> LogStart {

@@ -277,6 +277,10 @@ impl RaftGroup {
 
     /// An operation of a copy is over, with what it read.
     pub(crate) fn copy_done(&mut self, id: DiskId, read: Option<Bytes>) {
+        if self.index_id.take_if(|index| *index == id).is_some() {
+            self.pipeline.read_done(id);
+            return;
+        }
         let Some(operation) = self.copies.operations.remove(&id) else { return };
         match operation {
             Operation::Part(place, length) => {

@@ -72,11 +72,13 @@ impl RaftGroup {
     /// What is known of the producers of everything that is committed, as it was asked for; `None` where nobody wrote that has an id.
     pub(crate) fn producers_known(&mut self, config: &ReplicasConfig, producers: Option<&ProducerTable>) {
         self.is_asking_producers = false;
-        let table = producers.filter(|producers| !producers.is_empty());
-        let bytes = table.map(encode_producers).unwrap_or_default();
+        let nobody = ProducerTable::new(config.producers);
+        let table = producers.unwrap_or(&nobody);
+        let bytes = encode_producers(table);
         self.start_producers(bytes.clone());
         if !self.lending.wanted.is_empty() {
-            let bytes = if config.mutant.is(Mutant::SnapshotWithoutProducers) { Bytes::new() } else { bytes };
+            let is_empty = table.is_empty() || config.mutant.is(Mutant::SnapshotWithoutProducers);
+            let bytes = if is_empty { Bytes::new() } else { bytes };
             self.lending.offer = self.log().manifest(bytes).filter(|manifest| manifest.files.len() <= SNAPSHOT_FILES_MAX);
             if self.lending.offer.is_none() {
                 // Nothing that can be lent. Raft asks again when the follower is heard of again.

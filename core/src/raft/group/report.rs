@@ -54,6 +54,7 @@ impl RaftGroup {
             self.log_mut().settle(committed);
         }
         self.decide_start(round);
+        self.write_index(round);
         if leads && !self.is_serving && self.log().term(committed) == shown.term {
             self.is_serving = true;
             self.events.push(GroupEvent::Serving);

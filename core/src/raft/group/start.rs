@@ -4,13 +4,18 @@
 //! are to go, the record is durable, the start is shown, files are deleted. A crash between any two leaves a start that never goes back
 //! and files that the next start deletes.
 //!
+//! A segment that is complete and committed is written down in a file of its own, so that a start needn't read it; and what is known of
+//! producers is recorded then too, as if segments were to go. Neither is done before every log start entry up to its end is recorded.
+//!
 //! Nobody waits for a replica that lacks what goes; it is made whole by a snapshot. Source: KIP-107; the file about producers is Kafka's
 //! `.snapshot` beside its segments, which outlives them too (KAFKA-7190).
 
 use super::{GroupEvent, RaftGroup, Round};
-use crate::ids::{DiskId, Index, Offset};
+use crate::disk::DiskAction;
+use crate::ids::{DiskId, GroupId, Index, Offset};
 use crate::log::{LogStart, MetaRecord, StartCommand};
 use crate::mutant::Mutant;
+use crate::raft::disk_queue::Owner;
 use bytes::Bytes;
 
 /// A start that waits until what is known of producers is on the disk.
@@ -26,7 +31,7 @@ pub(super) struct StartDue {
 enum Due {
     /// Asked for.
     Wanted,
-    /// Known, of entries up to the index; empty for nobody.
+    /// Known, of entries up to the index.
     Known(Index, Bytes),
     /// Being written.
     Writing(Index, DiskId),
@@ -56,6 +61,26 @@ impl RaftGroup {
         self.starts.push_back((index, command));
     }
 
+    /// Writes down what is in the next segment that is complete, if a start may pass it over: its entries are committed and durable here, and
+    /// what they say of the log's start is recorded for good. Commands are read at every start.
+    pub(super) fn write_index(&mut self, round: &mut Round<'_>) {
+        let Some(last) = self.log().index_due() else { return };
+        let is_recorded = self.start_due.is_none()
+            && self.starting.is_empty()
+            && self.starts.front().is_none_or(|(index, _)| *index > last)
+            && self.cuts == self.cuts_closed;
+        if !is_recorded || last > self.pipeline.durable() || self.id == GroupId::CONTROLLER || self.index_id.is_some() {
+            return;
+        }
+        if let Some((file, data)) = self.log_mut().write_index() {
+            let action = DiskAction::Append { file, position: 0, data: vec![data] };
+            let id = round.disk.issue(Owner::Copy(self.id), action, round.out);
+            // Files are deleted when nobody uses them any more.
+            self.pipeline.read_started(id);
+            self.index_id = Some(id);
+        }
+    }
+
     /// Decides and records what the log start entries say that are committed, and durable here.
     pub(super) fn decide_start(&mut self, round: &mut Round<'_>) {
         if self.copies.is_installing() {
@@ -67,13 +92,9 @@ impl RaftGroup {
         let Some(due) = &mut self.start_due else { return };
         if let Due::Known(index, bytes) = &mut due.producers {
             let (index, bytes) = (*index, core::mem::take(bytes));
-            due.producers = if bytes.is_empty() {
-                Due::Written(None)
-            } else {
-                match self.copies.write_producers(index, bytes, self.id, round) {
-                    Some(id) => Due::Writing(index, id),
-                    None => Due::Written(Some(index)),
-                }
+            due.producers = match self.copies.write_producers(index, bytes, self.id, round) {
+                Some(id) => Due::Writing(index, id),
+                None => Due::Written(Some(index)),
             };
         }
         if let Due::Writing(index, id) = due.producers
@@ -100,16 +121,23 @@ impl RaftGroup {
         while let Some((_, command)) = self.starts.pop_front_if(|(index, _)| *index <= last) {
             decided = decided.max(Some(command.offset));
         }
-        let Some(offset) = decided else { return };
         let before = self.starting.back().map_or(self.log().start(), |(_, start)| *start);
-        let mut start = self.log().plan_start(offset.max(before.offset), last);
-        if start.index < before.index {
-            start = LogStart { offset: start.offset, ..before };
-        }
-        if start == before {
+        let start = match decided {
+            None => before,
+            Some(offset) => match self.log().plan_start(offset.max(before.offset), last) {
+                start if start.index < before.index => LogStart { offset: start.offset, ..before },
+                start => start,
+            },
+        };
+        let is_segment_complete = self.id != GroupId::CONTROLLER && {
+            let end = self.log().sealed_end();
+            end <= last && end > self.producers_file.unwrap_or(before.index)
+        };
+        if start == before && !is_segment_complete {
             return;
         }
-        let producers = if start.index > before.index { Due::Wanted } else { Due::Written(self.producers_file) };
+        let is_wanted = start.index > before.index || is_segment_complete;
+        let producers = if is_wanted { Due::Wanted } else { Due::Written(self.producers_file) };
         if matches!(producers, Due::Wanted) {
             self.ask_producers();
         }
@@ -136,6 +164,7 @@ impl RaftGroup {
     pub(super) fn show_starts(&mut self, round: &mut Round<'_>) {
         let durable = round.meta.round_durable();
         while let Some((_, start)) = self.starting.pop_front_if(|(recorded, _)| *recorded <= durable) {
+            let is_moved = start != self.log().start();
             let files = self.log_mut().set_start(start);
             let mut files = self.lending.keep(self.id, files);
             // A file that a later start is about to name stays.
@@ -143,7 +172,9 @@ impl RaftGroup {
                 files.extend(self.copies.forget_producers(self.producers_file, self.shown_commit, self.id));
             }
             self.pipeline.remove(files, round.disk);
-            self.events.push(GroupEvent::LogStart(start.offset));
+            if is_moved {
+                self.events.push(GroupEvent::LogStart(start.offset));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{ProducedBatch, ProducerRules, ProducerTable, test_batch};
+use crate::log::{ProducedBatch, ProducerRules, ProducerTable, full_header, test_batch};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs, PeerClass};
 use crate::raft::RecoveryStep;
@@ -170,9 +170,30 @@ fn known_by(index: Index) -> ProducerTable {
     table
 }
 
+/// What a log that never lost an entry says of producers.
+fn known_on(disk: &MemDisk, last: Index) -> ProducerTable {
+    let mut table = ProducerTable::new(RULES);
+    let mut index = Index::BIRTH;
+    for (file, content) in &disk.files {
+        let FileName::Segment { group: GROUP, .. } = file else { continue };
+        let mut rest = &content.data[..];
+        while let Ok(batch) = crate::log::Batch::parse_whole(rest) {
+            index.0 += 1;
+            let header = full_header(&rest[..batch.length]);
+            if header.producer_id >= 0 && index <= last {
+                table.apply(header.producer_id, header.producer_epoch, ProducedBatch::of(index, &header));
+            }
+            rest = &rest[batch.length..];
+        }
+    }
+    table
+}
+
 const RULES: ProducerRules = ProducerRules { expiration_ms: 86_400_000, producers_max: 100 };
 
 pub(super) struct Cluster {
+    /// Whether what is known of producers is what was replicated; else it is made up.
+    pub is_folding: bool,
     pub random: Random,
     pub now_us: u64,
     pub nodes: Vec<Option<Node>>,
@@ -202,6 +223,7 @@ impl Cluster {
     pub(super) fn new(seed: u64, brokers: i32, mutant: Mutant) -> Cluster {
         let voters: Vec<BrokerId> = (0..brokers).map(BrokerId).collect();
         let mut cluster = Cluster {
+            is_folding: false,
             random: Random::stream(seed, 77),
             now_us: 1_000_000,
             nodes: Vec::new(),
@@ -351,7 +373,9 @@ impl Cluster {
                 self.commands[number].clear();
             }
             GroupEvent::ProducersWanted => {
-                let known = (group == GROUP).then(|| known_by(node.committed));
+                let last = node.committed;
+                let known = if self.is_folding { known_on(&self.disks[number], last) } else { known_by(last) };
+                let known = (group == GROUP).then_some(known);
                 node.replicas.producers_known(group, known.as_ref());
             }
             GroupEvent::Command { .. }
