@@ -1,8 +1,9 @@
 //! The tables of the core are those of a real Kafka 4.3.1: names, types, defaults, order, what is read-only and what is secret of all settings,
-//! and the versions of every API that is served. Golden: `tests/golden/tables/` of the workspace.
+//! the versions of every API that is served, and all error codes. Golden: `tests/golden/tables/` of the workspace.
 
 use ottla_core::api::SERVED;
 use ottla_core::config::{BROKER_SETTINGS, CLIENT_METRICS_SETTINGS, GROUP_SETTINGS, Setting, TOPIC_SETTINGS};
+use ottla_core::protocol::ErrorCode;
 
 /// A row: name, number of the type, default, read-only, secret.
 fn ours(settings: &[Setting]) -> Vec<String> {
@@ -48,4 +49,17 @@ fn what_is_served_is_advertised_at_the_versions_of_a_real_kafka() {
         let row = format!("{}\t{:?}\t{}\t{}", served.key.code(), served.key, served.advertised.0, served.advertised.1);
         assert!(table.lines().any(|line| line == row), "{row}");
     }
+}
+
+#[test]
+fn error_codes_are_those_of_a_real_kafka() {
+    let ours: Vec<String> =
+        ErrorCode::all().map(|error| format!("{} {} {}", error.code(), error.name(), error.is_retriable())).collect();
+    let kafkas: Vec<String> = include_str!("../../golden/tables/errors.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .skip(1)
+        .map(|line| line.split('\t').take(3).collect::<Vec<_>>().join(" "))
+        .collect();
+    assert_eq!(ours, kafkas);
 }
