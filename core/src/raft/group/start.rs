@@ -5,7 +5,8 @@
 //! and files that the next start deletes.
 //!
 //! A segment that is complete and committed is written down in a file of its own, so that a start needn't read it; and what is known of
-//! producers is recorded then too, as if segments were to go. Neither is done before every log start entry up to its end is recorded.
+//! producers is recorded then too, as if segments were to go. The file is not written before every log start entry up to the segment's end
+//! is recorded.
 //!
 //! Nobody waits for a replica that lacks what goes; it is made whole by a snapshot. Source: KIP-107; the file about producers is Kafka's
 //! `.snapshot` beside its segments, which outlives them too (KAFKA-7190).
