@@ -46,12 +46,13 @@ pub use crate::raft::{RaftSettings, RecoveryStep};
 
 use crate::api::fetch_session::FetchSessions;
 use crate::config::BrokerSettings;
-use crate::ids::{BrokerId, GroupId};
+use crate::ids::{BrokerId, GroupId, Index};
 use crate::input::Input;
 use crate::limits::ROUND_PASSES_MAX;
 use crate::log::{GroupLog, ProducerTable};
 use crate::output::Outputs;
 use crate::partition::{Producers, Traffic};
+use crate::raft::RaftGroup;
 use crate::time::{Instant, Now};
 use held::Held;
 use local::Local;
@@ -186,6 +187,12 @@ impl Broker {
     /// All groups that take part, for checkers, ascending.
     pub fn group_views(&self) -> impl Iterator<Item = crate::raft::GroupView> {
         self.local.replicas.views()
+    }
+
+    /// How much of a group's log each voter is known to hold durably, for checkers; nothing where this broker does not lead.
+    pub fn counted(&self, group: GroupId) -> impl Iterator<Item = (BrokerId, Index)> {
+        let leader = self.local.replicas.group(group).filter(|raft| raft.is_leader());
+        leader.into_iter().flat_map(RaftGroup::positions)
     }
 
     /// What the committed entries of a group say of its producers, for checkers; `None` where nobody wrote that has an id.

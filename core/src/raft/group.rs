@@ -339,7 +339,7 @@ impl RaftGroup {
     }
 
     /// Leader only: how much of the log each voter is known to hold durably.
-    pub(super) fn positions(&self) -> impl Iterator<Item = (BrokerId, Index)> {
+    pub fn positions(&self) -> impl Iterator<Item = (BrokerId, Index)> {
         let known = self.raw.raft.prs().iter().map(|(peer, progress)| (BrokerId::from_peer(*peer), Index(progress.matched)));
         known.filter_map(|(broker, matched)| Some((broker?, matched)))
     }

@@ -6,6 +6,7 @@
 //! `cluster::rebuild` (against the disk), I16 in the core's `invariants` and where frames leave, I18 in `told`. I11 to I13, I15 and I17 speak of
 //! transactions, groups, compaction and snapshots.
 
+mod counted;
 pub(crate) mod history;
 pub(crate) mod installs;
 mod log_mirror;

@@ -203,6 +203,9 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
                 ),
             );
         }
+        if message.kind == APPEND_RESPONSE && !message.is_rejected {
+            watch.acknowledged(node, to, group, term, index);
+        }
         if message.kind == APPEND_RESPONSE && !message.is_rejected && term == durable_term {
             let is_durable = watch.mirror(node).group(group).map_or(index.0 <= 1, |log| log.is_durable_through(index));
             if !is_durable {

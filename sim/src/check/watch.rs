@@ -15,6 +15,7 @@
 //! I6 and I7, what a message or a reply promises about disks, are in `promises`. Everything is incremental: an entry is looked at once
 //! when it appears on a broker and once when that broker says it is committed. Source: Raft paper figure 3.
 
+use super::counted::Acknowledged;
 use super::log_mirror::{EntrySeen, GroupMirror, LogChange, NodeMirror};
 use super::meta_mirror::{MetaMirror, Promised, name_to_be};
 use super::sequences::Sequences;
@@ -82,8 +83,12 @@ pub(crate) struct Watch {
     pub(super) truth: BTreeMap<GroupId, GroupTruth>,
     /// Groups that some broker was told to remove: their topic is deleted, what is durable of them no longer binds.
     pub(super) removed: BTreeSet<GroupId>,
+    /// What voters told leaders.
+    pub(super) acknowledged: Acknowledged,
     /// Leaders that appeared since somebody last took them.
     pub(crate) fresh: Vec<(usize, GroupId)>,
+    /// Groups whose leader moved its commit index in the round that was watched last, and its term.
+    pub(crate) advanced: Vec<(GroupId, Term)>,
     /// Vacuity counters of this watch.
     pub(crate) counters: Counters,
 }
@@ -94,7 +99,9 @@ impl Watch {
             nodes: (0..nodes).map(|_| WatchedNode::default()).collect(),
             truth: BTreeMap::new(),
             removed: BTreeSet::new(),
+            acknowledged: Acknowledged::default(),
             fresh: Vec::new(),
+            advanced: Vec::new(),
             counters: Counters::default(),
         }
     }
@@ -345,6 +352,7 @@ impl Watch {
 
     /// What a broker says after a round. Only what changed costs anything.
     pub(crate) fn said(&mut self, node: usize, views: &[GroupSeen]) -> Result<(), Breach> {
+        self.advanced.clear();
         let mut seen = std::mem::take(&mut self.nodes[node].seen);
         let mut is_proved = true;
         for (place, view) in views.iter().enumerate() {
@@ -412,6 +420,7 @@ impl Watch {
             if now.commit > before.commit && now.commit > Index::BIRTH {
                 if now.is_leader && before.is_leader && now.term == before.term {
                     self.committed_own_term(node, view)?;
+                    self.advanced.push((view.group, view.term));
                 }
                 self.committed(node, view)?;
             }

@@ -4,6 +4,7 @@ use super::brief::brief;
 use super::event::Event;
 use super::shuffle::shuffle;
 use super::{Cluster, n64};
+use crate::check::watch::Breach;
 use crate::dice::{Stream, draw};
 use crate::disk::CrashKind;
 use crate::panics::catch;
@@ -78,7 +79,7 @@ impl Cluster {
         }
         this.inbox = inputs;
         let views = std::mem::take(&mut self.views);
-        let verdict = self.watch.said(node, &views);
+        let verdict = self.watch.said(node, &views).and_then(|()| self.counts(node));
         self.views = views;
         self.judge(verdict);
         self.perform(node);
@@ -86,6 +87,12 @@ impl Cluster {
             self.arm_timer(node);
         }
         self.rebuild_sometimes();
+    }
+
+    /// Leaders that committed something count voters only for what these told them.
+    fn counts(&self, node: usize) -> Result<(), Breach> {
+        let Some(broker) = &self.nodes[node].broker else { return Ok(()) };
+        self.watch.advanced.iter().try_for_each(|(group, term)| self.watch.counted(node, *group, *term, broker.counted(*group)))
     }
 
     pub(super) fn arm_timer(&mut self, node: usize) {
