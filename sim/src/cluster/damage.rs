@@ -104,10 +104,13 @@ impl Cluster {
                 continue;
             }
             let cut = honest + dice.below(last - honest);
-            // An entry may end in zeros: a batch does whose last record has no headers. Those are not missed.
-            let is_zero_anyway = self.nodes[node].disk.content(file).is_none_or(|(data, _)| {
-                data.iter().skip(usize::try_from(cut).expect("simulated files are small")).all(|byte| *byte == 0)
-            });
+            // An entry may end in zeros: a batch does whose last record has no headers. Those are not missed, and what comes after it is not
+            // known to be durable.
+            let range = usize::try_from(cut).expect("simulated files are small")..usize::try_from(last).expect("so are these");
+            let is_zero_anyway = self.nodes[node]
+                .disk
+                .content(file)
+                .is_none_or(|(data, _)| data.get(range).is_none_or(|lost| lost.iter().all(|byte| *byte == 0)));
             let damage = if dice.below(2) == 0 || is_zero_anyway {
                 Damage::Short { length: cut }
             } else {
