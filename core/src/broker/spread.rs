@@ -4,6 +4,7 @@ use super::Broker;
 use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::ids::{BrokerId, GroupId};
 use crate::partition::{Leadership, SPREAD_MS, Tell};
+use crate::raft::RaftGroup;
 use crate::time::Now;
 use bytes::Bytes;
 
@@ -44,7 +45,16 @@ impl Broker {
             return;
         }
         self.spread_at = now.monotonic.plus_ms(SPREAD_MS);
-        let led: Vec<GroupId> = self.local.replicas.groups().filter(|raft| raft.is_leader()).map(|raft| raft.id()).collect();
+        let has_news = |raft: &&RaftGroup| {
+            // Where nobody follows, nobody comes or falls behind.
+            raft.is_leader()
+                && raft.has_followers()
+                && !self.local.leaders.get(raft.id()).is_some_and(|known| {
+                    (known.term, known.leader) == (raft.term(), raft.leader())
+                        && raft.is_in_sync_as(now, IN_SYNC_LAG_MS_MAX, &known.in_sync)
+                })
+        };
+        let led: Vec<GroupId> = self.local.replicas.groups().filter(has_news).map(RaftGroup::id).collect();
         for group in led {
             self.observe_leadership(now, group);
         }

@@ -309,6 +309,12 @@ impl RaftGroup {
         self.voters.clone()
     }
 
+    /// Whether there are other voters.
+    #[must_use]
+    pub fn has_followers(&self) -> bool {
+        self.voters.len() > 1
+    }
+
     /// Index of the newest entry, those included that were proposed in this round.
     #[must_use]
     pub fn last_proposed(&self) -> Index {
@@ -330,6 +336,18 @@ impl RaftGroup {
         }
         in_sync.sort_unstable();
         in_sync
+    }
+
+    /// Leader only: whether [`RaftGroup::in_sync`] would say what was `known`. Asked of every group many times per second.
+    #[must_use]
+    pub fn is_in_sync_as(&self, now: Now, lag_ms_max: u64, known: &[BrokerId]) -> bool {
+        let mut count = 1;
+        let mut are_known = known.contains(&self.me);
+        for follower in self.lag.in_sync(now.monotonic, lag_ms_max) {
+            count += 1;
+            are_known &= known.contains(&follower);
+        }
+        are_known && count == known.len()
     }
 
     /// Leader only: how many voters (this one included) durably hold `index`.

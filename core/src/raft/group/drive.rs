@@ -154,7 +154,7 @@ impl RaftGroup {
         self.ticks += 1;
         let mut has_work = self.late.is_some() || self.copies.is_due(now) || self.lending.is_due(now);
         // A leader that is alone has nobody to tell that it lives, and nobody takes its place.
-        if self.is_leader() && self.voters.len() == 1 {
+        if self.is_leader() && !self.has_followers() {
             return has_work;
         }
         if self.is_leader() || self.is_idle_on_disk() {
