@@ -72,8 +72,10 @@ impl Cluster {
             data.get(usize::try_from(begin).ok()?..usize::try_from(end).ok()?).map(Bytes::copy_from_slice)
         };
         let Some(bytes) = written(file, begin, end) else { return };
-        // Where the same bytes stand anyway nothing is damaged: the empty entries with which leaders begin are often equal.
-        if written(other, at, at + (end - begin)).as_ref() == Some(&bytes) {
+        // Where the same bytes stand anyway nothing is damaged: the empty entries with which leaders begin are often equal. Where only the
+        // leader epoch differs nobody can tell: no checksum of Kafka's format covers it.
+        let is_unnoticed = |there: &Bytes| there.get(..12) == bytes.get(..12) && there.get(16..) == bytes.get(16..);
+        if written(other, at, at + (end - begin)).as_ref().is_some_and(is_unnoticed) {
             return;
         }
         let zeros = Bytes::from(vec![0; bytes.len()]);
