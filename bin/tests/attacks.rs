@@ -2,80 +2,24 @@
 //!
 //! Deadlines are generous and only end a test that would hang.
 
-mod broker;
-
-use broker::Broker;
+use crate::broker::Broker;
+use crate::client::{Client, PATIENCE, framed, sized};
 use bytes::Bytes;
 use ottla_core::protocol::messages::api_versions::ApiVersionsRequest;
 use ottla_core::protocol::messages::fetch::{self, FetchRequest};
 use ottla_core::protocol::messages::metadata::MetadataRequest;
 use ottla_core::protocol::messages::produce::{self, ProduceRequest};
-use ottla_core::protocol::{Request, Text, decode_response, encode_request};
+use ottla_core::protocol::{Text, decode_response, encode_request};
 use ottla_core::record::{BatchBuilder, BatchHeader, Codec, compress, crc_of};
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::Write;
 use std::time::{Duration, Instant};
 
-/// Less than the minute after which a broker sends a dawdler away by itself.
-const PATIENCE: Duration = Duration::from_secs(45);
 const MIB: usize = 1 << 20;
 const TOPIC: &str = "orders";
 const INVALID_RECORD: i16 = 87;
 const NOT_LEADER: i16 = 6;
 /// Memory of a broker that holds nothing for anybody, generously.
 const REST: usize = 128 * MIB;
-
-/// A connection that may misbehave.
-struct Client(TcpStream);
-
-impl Client {
-    fn connect(broker: &Broker) -> Client {
-        let stream = TcpStream::connect(&broker.address).expect("the broker listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
-        Client(stream)
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.0.write_all(bytes).expect("the broker reads");
-    }
-
-    fn read(&mut self) -> Bytes {
-        let mut size = [0; 4];
-        self.0.read_exact(&mut size).expect("an answer");
-        let mut frame = vec![0; u32::from_be_bytes(size) as usize];
-        self.0.read_exact(&mut frame).expect("a whole answer");
-        frame.into()
-    }
-
-    fn ask<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
-        self.write(&framed(request, version, 7));
-        decode_response(self.read(), version).expect("an answer of its version").1
-    }
-
-    /// Asks for what every broker tells everybody.
-    fn greet(&mut self) {
-        assert_eq!(self.ask(&ApiVersionsRequest::default(), 0).error_code, 0);
-    }
-
-    /// Waits until the broker ends the connection; it says nothing before.
-    fn is_closed(&mut self) -> bool {
-        let mut byte = [0];
-        match self.0.read(&mut byte) {
-            Ok(count) => count == 0,
-            Err(error) => error.kind() == ErrorKind::ConnectionReset,
-        }
-    }
-}
-
-/// A request as it is sent.
-fn framed<R: Request>(request: &R, version: i16, correlation: i32) -> Vec<u8> {
-    sized(&encode_request(request, version, correlation, "attack").concat())
-}
-
-fn sized(frame: &[u8]) -> Vec<u8> {
-    [&u32::try_from(frame.len()).expect("small").to_be_bytes()[..], frame].concat()
-}
 
 fn produce(batches: Vec<Vec<u8>>) -> ProduceRequest {
     let data =

@@ -1,9 +1,7 @@
 //! A walk over all commands of the program: each explains itself with an example, refuses nonsense in one way, and what prints data prints
 //! it as JSON, too.
 
-mod broker;
-
-use broker::{Broker, OTTLA, folder};
+use crate::broker::{self, Broker, OTTLA, folder};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};

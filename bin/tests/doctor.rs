@@ -1,8 +1,6 @@
 //! `ottla doctor connect` against real sockets: brokers that are told wrong things, and ports where no broker is.
 
-mod broker;
-
-use broker::{Broker, folder, free_port, ottla};
+use crate::broker::{self, Broker, folder, free_port, ottla};
 use serde_json::Value;
 use std::io::{Read, Write};
 use std::net::TcpListener;

@@ -1,8 +1,6 @@
 //! Several listeners for clients on the real broker: who comes by one is told its addresses.
 
-mod broker;
-
-use broker::{Broker, free_port, ottla};
+use crate::broker::{self, Broker, free_port, ottla};
 use std::process::{Command, Stdio};
 
 /// What a tool prints that asks at this port.

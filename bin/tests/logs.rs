@@ -1,8 +1,6 @@
 //! What the real broker tells while it runs, read as a collector of logs reads it.
 
-mod broker;
-
-use broker::{folder, free_port, ottla};
+use crate::broker::{folder, free_port, ottla};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;

@@ -1,8 +1,6 @@
 //! Metrics and health of the real broker, asked as a scraper asks.
 
-mod broker;
-
-use broker::{Broker, folder, free_port, ottla};
+use crate::broker::{Broker, folder, free_port, ottla};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
 //! The tools of the command line against a broker, both as the programs that users run.
 
-mod broker;
-
-use broker::{Broker, OTTLA, folder, free_port, ottla};
+use crate::broker::{Broker, OTTLA, folder, free_port, ottla};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 

@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The program.
@@ -29,7 +30,7 @@ impl Broker {
 
     /// Starts one with these settings besides, a line each.
     pub fn start_set(name: &str, settings: &str) -> Broker {
-        // Both are free at this moment; a stranger who takes one before the broker does makes the test fail, not lie.
+        // A stranger who takes one of them before the broker does makes the test fail, not lie.
         let (clients, peers) = (free_port(), free_port());
         let properties = format!(
             "node.id=1\nlisteners=PLAINTEXT://127.0.0.1:{clients},CONTROLLER://127.0.0.1:{peers}\n\
@@ -160,7 +161,20 @@ pub fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// A port that is free at this moment.
+/// A port that is free at this moment and that no other test of this run is given. It is below those that the kernel gives to connections, so
+/// that none of these takes it before a broker does.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("loopback has free ports").port()
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Runs of several checkouts begin at different places.
+    let start = std::process::id().wrapping_mul(97);
+    loop {
+        let number = GIVEN.fetch_add(1, Ordering::Relaxed);
+        assert!(number < COUNT, "loopback has free ports");
+        let port = u16::try_from(FIRST + start.wrapping_add(number) % COUNT).expect("below 30,000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

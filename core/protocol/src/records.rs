@@ -77,18 +77,3 @@ impl PartialEq for Records {
 }
 
 impl Eq for Records {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slices_are_one_value() {
-        let cut = Records::from(vec![Bytes::from_static(b"ab"), Bytes::new(), Bytes::from_static(b"c")]);
-        assert_eq!((cut.len(), cut.is_empty()), (3, false));
-        assert_eq!(cut, Records::from(Bytes::from_static(b"abc")));
-        assert_ne!(cut, Records::from(Bytes::from_static(b"abd")));
-        assert_eq!(cut.into_bytes(), Bytes::from_static(b"abc"));
-        assert!(Records::from(Vec::new()).is_empty());
-    }
-}

@@ -36,15 +36,3 @@ impl fmt::Debug for Uuid {
         fmt::Display::fmt(self, f)
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::Uuid;
-
-    #[test]
-    fn uuids_print_as_kafka_prints_them() {
-        assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
-        assert_eq!(Uuid(1).to_string(), "AAAAAAAAAAAAAAAAAAAAAQ");
-        assert_eq!(Uuid(u128::MAX).to_string(), "_____________________w");
-    }
-}

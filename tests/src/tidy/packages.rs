@@ -24,6 +24,8 @@ pub const DIRECTIONS: &[(&str, &[&str])] = &[
     ("ottla-sim", &["ottla-net", "ottla-core", "ottla-protocol"]),
     ("ottla", &["ottla-net", "ottla-core", "ottla-protocol"]),
     ("ottla-tests", &["ottla-sim", "ottla-net", "ottla-core", "ottla-protocol"]),
+    // What it has to test it knows as a test only.
+    ("ottla-oracle", &[]),
 ];
 
 /// Runtimes and who may meet them: core knows none, the shell is generic, the binary has the real one, the simulator its own.

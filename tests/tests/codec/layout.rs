@@ -10,16 +10,17 @@ pub mod parse;
 
 use ottla_core::protocol::{ApiKey, Bytes};
 use ottla_core::random::Random;
+use ottla_tests::tidy::tree::root;
 use parse::{Api, Field, Kind};
 
 /// The layouts of all APIs.
 pub fn apis() -> Vec<Api> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol/layouts")).apis
+    parse::read_directory(&root().join("core/protocol/layouts")).apis
 }
 
 /// The layouts of what is stored inside records.
 pub fn stored() -> Vec<parse::Stored> {
-    parse::read_directory(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/protocol/layouts")).stored
+    parse::read_directory(&root().join("core/protocol/layouts")).stored
 }
 
 /// A random value of one version of what is stored inside a record.
