@@ -8,6 +8,7 @@ mod client;
 mod commands;
 mod doctor;
 mod listeners;
+mod log_dirs;
 mod logs;
 mod metrics;
 mod tools;

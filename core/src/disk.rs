@@ -14,6 +14,15 @@
 use crate::ids::{DiskId, GroupId, Index, Offset};
 use bytes::Bytes;
 
+/// The volume that a broker's data folder is on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Volume {
+    /// Bytes it has.
+    pub total_bytes: u64,
+    /// Bytes of it that the broker may still write.
+    pub usable_bytes: u64,
+}
+
 /// A file of a broker's data folder.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum FileName {

@@ -9,7 +9,7 @@
 use bytes::{Bytes, BytesMut};
 use core::future::Future;
 use core::task::{Context, Poll};
-use ottla_core::disk::DiskOp;
+use ottla_core::disk::{DiskOp, Volume};
 use ottla_core::time::{Instant, Now};
 use std::io;
 
@@ -56,4 +56,8 @@ pub trait Writer: 'static {
 pub trait Disk: 'static {
     /// Takes the operations of one round, in the order of issue. Does not block for long.
     fn submit(&mut self, operations: Vec<DiskOp>);
+    /// The volume that the folder is on, as it is at this moment; `None` where that can't be found out. Asked when a client wants to know.
+    fn volume(&self) -> Option<Volume> {
+        None
+    }
 }

@@ -105,9 +105,11 @@ impl<H: Host> Node<H> {
         let mut taken = 0;
         while let Some(fact) = next {
             match fact {
-                Fact::Input(input) => {
+                Fact::Input(mut input) => {
                     if let Input::Peer { from, frame } = &input {
                         self.peers.taken(*from, frame.len());
+                    } else if let Input::Request { request, .. } = &mut input {
+                        request.tell_volume(|| self.disk.volume());
                     }
                     self.chronicle.sees(&input, now.monotonic);
                     self.watch.sees(&input, now.monotonic);

@@ -17,7 +17,7 @@ pub use layout::{Layout, META};
 use bytes::{Bytes, BytesMut};
 use flush::Flusher;
 use handles::Handles;
-use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
+use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory, Volume};
 use ottla_core::ids::DiskId;
 use ottla_core::input::Input;
 use ottla_net::{Disk, Inbox, Timing};
@@ -218,6 +218,13 @@ impl Disk for FileDisk {
             }
         }
         self.flusher.go();
+    }
+
+    fn volume(&self) -> Option<Volume> {
+        let found = rustix::fs::statvfs(self.layout.root()).ok()?;
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        // As Java's file stores tell Kafka: what is kept for the superuser is not usable.
+        Some(Volume { total_bytes: bytes(found.f_blocks), usable_bytes: bytes(found.f_bavail) })
     }
 }
 

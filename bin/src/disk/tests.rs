@@ -4,6 +4,7 @@ use super::*;
 use crate::scratch::Scratch;
 use ottla_core::ids::{GroupId, Index, Offset};
 use ottla_net::InboxReceiver;
+use std::process::Command;
 
 const GROUP: GroupId = GroupId(7);
 
@@ -71,6 +72,16 @@ fn an_append_is_told_written_and_then_durable_and_can_be_read() {
         assert_eq!(own, [&DiskStage::Written, &DiskStage::Durable]);
     }
     assert_eq!(fixture.read(segment(0), 2, 5), DiskStage::Read(Bytes::from_static(b"cdefg")));
+}
+
+#[test]
+fn the_volume_is_as_large_as_the_system_says() {
+    let fixture = Fixture::new();
+    let volume = fixture.disk.volume().expect("a folder is on a volume");
+    let df = Command::new("df").args(["-B1", "--output=size"]).arg(fixture.folder.path()).output().expect("there is a df");
+    let told = String::from_utf8(df.stdout).expect("text");
+    assert_eq!(told.lines().nth(1).map(str::trim), Some(volume.total_bytes.to_string().as_str()), "{told}");
+    assert!((1..=volume.total_bytes).contains(&volume.usable_bytes), "{volume:?}");
 }
 
 #[test]

@@ -1,20 +1,25 @@
 //! DescribeLogDirs: what this broker's replicas take on its disk. There is one data folder, and no replica is ever on its way to another.
 //!
 //! Sizes are those of the segment files, raft's own entries included. A replica never lags behind its own high watermark. How large the
-//! volume is and how much of it is free is not known here: -1, as Kafka says when it can't find out.
+//! volume is and how much of it is free comes with the request; where it is not known it is -1, as Kafka says when it can't find out.
 //!
 //! Source: KIP-113, KIP-827 (volume), golden `log-dirs-*`.
 
 use super::View;
 use crate::controller::TopicState;
+use crate::disk::Volume;
 use crate::protocol::Text;
 use crate::protocol::messages::describe_log_dirs::response::{Partitions, Results, Topics};
 use crate::protocol::messages::describe_log_dirs::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Answers a request about the data folder named `log_dir`.
+/// Answers a request about the data folder, given by its name and the volume it is on.
 #[must_use]
-pub fn respond(view: &View<'_>, log_dir: &str, request: &DescribeLogDirsRequest) -> DescribeLogDirsResponse {
+pub fn respond(
+    view: &View<'_>,
+    (log_dir, volume): (&str, Option<Volume>),
+    request: &DescribeLogDirsRequest,
+) -> DescribeLogDirsResponse {
     let topics: Vec<Topics> = match &request.topics {
         None => view.cluster.topics().map(|topic| describe(view, topic, |_| true)).collect(),
         Some(asked) => {
@@ -29,8 +34,8 @@ pub fn respond(view: &View<'_>, log_dir: &str, request: &DescribeLogDirsRequest)
     let result = Results {
         log_dir: log_dir.into(),
         topics: topics.into_iter().filter(|topic| !topic.partitions.is_empty()).collect(),
-        total_bytes: -1,
-        usable_bytes: -1,
+        total_bytes: volume.map_or(-1, |volume| as_i64(volume.total_bytes)),
+        usable_bytes: volume.map_or(-1, |volume| as_i64(volume.usable_bytes)),
         ..Results::default()
     };
     DescribeLogDirsResponse { results: vec![result], ..DescribeLogDirsResponse::default() }
@@ -42,11 +47,16 @@ fn describe(view: &View<'_>, topic: &TopicState, is_wanted: impl Fn(i32) -> bool
     let here = numbered.filter_map(|(number, partition)| Some((number, view.replica(partition.group)?.1)));
     let partitions = here.map(|(partition_index, raft)| Partitions {
         partition_index,
-        partition_size: i64::try_from(raft.log().bytes()).unwrap_or(i64::MAX),
+        partition_size: as_i64(raft.log().bytes()),
         offset_lag: 0,
         is_future_key: false,
     });
     Topics { name: Text::from(&topic.name), partitions: partitions.collect() }
+}
+
+/// What does not fit is as much as fits, as in Kafka.
+fn as_i64(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -96,5 +106,22 @@ mod tests {
         let bytes = i64::try_from(batch.len()).expect("small");
         rig.ask(&to("dr", -1, &[(0, Some(batch))]), 9);
         assert_eq!(size(&mut rig), (before.0 + bytes, -1));
+    }
+
+    #[test]
+    fn the_volume_is_told_where_it_is_known() {
+        let mut rig = Rig::new();
+        let mut told = |volume: Option<Volume>, version: i16| {
+            let number =
+                rig.send_with(&DescribeLogDirsRequest { topics: None }, version, |request| request.tell_volume(|| volume));
+            let answer = rig.answer::<DescribeLogDirsRequest>(number, version).expect("at once");
+            (answer.results[0].total_bytes, answer.results[0].usable_bytes)
+        };
+        let volume = Some(Volume { total_bytes: 1000, usable_bytes: 300 });
+        assert_eq!(told(volume, 4), (1000, 300));
+        assert_eq!(told(volume, 3), (-1, -1), "KIP-827 came with version 4");
+        assert_eq!(told(None, 5), (-1, -1));
+        let huge = Some(Volume { total_bytes: u64::MAX, usable_bytes: u64::MAX });
+        assert_eq!(told(huge, 5), (i64::MAX, i64::MAX));
     }
 }

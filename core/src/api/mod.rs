@@ -37,6 +37,7 @@ mod view;
 pub use served::{Api, SERVED, Served, served};
 pub use view::{Endpoint, TopicKey, View, check_epoch};
 
+use crate::disk::Volume;
 use crate::ids::{ConnectionId, ListenerId, RequestNumber};
 use crate::limits::{
     ANSWER_BYTES_EXPECTED, DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX, FETCH_BYTES_MAX, PINNED_BATCH_BYTES_MIN,
@@ -110,7 +111,12 @@ pub enum Ask {
     /// AlterReplicaLogDirs.
     AlterReplicaLogDirs(AlterReplicaLogDirsRequest),
     /// DescribeLogDirs.
-    DescribeLogDirs(DescribeLogDirsRequest),
+    DescribeLogDirs {
+        /// The request.
+        request: DescribeLogDirsRequest,
+        /// The volume of the data folder: unknown, unless the shell says otherwise.
+        volume: Option<Volume>,
+    },
     /// ElectLeaders.
     ElectLeaders(ElectLeadersRequest),
     /// DescribeQuorum.
@@ -132,6 +138,13 @@ pub enum Ask {
 }
 
 impl ClientRequest {
+    /// Tells it the volume of the data folder, if it asks for that.
+    pub fn tell_volume(&mut self, look: impl FnOnce() -> Option<Volume>) {
+        if let Ask::DescribeLogDirs { volume, .. } = &mut self.ask {
+            *volume = look();
+        }
+    }
+
     /// Bytes of answer that a connection reckons with before it is made, so that who asks for much and reads nothing is asked to wait. 0 where
     /// the answer is hardly larger than the request.
     #[must_use]
@@ -155,7 +168,7 @@ impl ClientRequest {
             Ask::Metadata(_)
             | Ask::CreateTopics(_)
             | Ask::DescribeConfigs(_)
-            | Ask::DescribeLogDirs(_)
+            | Ask::DescribeLogDirs { .. }
             | Ask::ElectLeaders(_)
             | Ask::DescribeQuorum(_)
             | Ask::DescribeCluster(_)
@@ -241,7 +254,9 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
             Ask::IncrementalAlterConfigs(IncrementalAlterConfigsRequest::decode(&mut reader, version)?)
         }
         Api::AlterReplicaLogDirs => Ask::AlterReplicaLogDirs(AlterReplicaLogDirsRequest::decode(&mut reader, version)?),
-        Api::DescribeLogDirs => Ask::DescribeLogDirs(DescribeLogDirsRequest::decode(&mut reader, version)?),
+        Api::DescribeLogDirs => {
+            Ask::DescribeLogDirs { request: DescribeLogDirsRequest::decode(&mut reader, version)?, volume: None }
+        }
         Api::ElectLeaders => Ask::ElectLeaders(ElectLeadersRequest::decode(&mut reader, version)?),
         Api::DescribeQuorum => Ask::DescribeQuorum(DescribeQuorumRequest::decode(&mut reader, version)?),
         Api::ListPartitionReassignments => {

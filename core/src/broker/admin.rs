@@ -7,7 +7,7 @@ use crate::api::alter_configs::AlterJob;
 use crate::api::describe_quorum::VoterEndpoints;
 use crate::api::{
     ReplyTo, alter_replica_log_dirs, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
-    describe_configs, describe_log_dirs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
+    describe_configs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
@@ -15,8 +15,8 @@ use crate::protocol::messages::{
     alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
     describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
-    describe_log_dirs::DescribeLogDirsRequest, describe_topic_partitions::DescribeTopicPartitionsRequest,
-    init_producer_id::InitProducerIdRequest, metadata::MetadataRequest,
+    describe_topic_partitions::DescribeTopicPartitionsRequest, init_producer_id::InitProducerIdRequest,
+    metadata::MetadataRequest,
 };
 use crate::time::Now;
 
@@ -108,12 +108,8 @@ impl Broker {
     }
 
     /// The data folder, as it was named.
-    fn log_dir(&self) -> String {
+    pub(super) fn log_dir(&self) -> String {
         self.settings.text("log.dirs").or_else(|| self.settings.text("log.dir")).unwrap_or_default()
-    }
-
-    pub(crate) fn describe_log_dirs(&self, now: Now, reply: ReplyTo, request: &DescribeLogDirsRequest, out: &mut Outputs) {
-        reply.answer(&describe_log_dirs::respond(&self.local.view(now), &self.log_dir(), request), out);
     }
 
     pub(crate) fn alter_replica_log_dirs(

@@ -9,8 +9,8 @@ use crate::api::fetch::{FetchJob, Patience};
 use crate::api::list_offsets::ListOffsetsJob;
 use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{
-    Ask, ClientRequest, ReplyTo, describe_producers, describe_quorum, list_config_resources, list_partition_reassignments,
-    offset_for_leader_epoch, unregister_broker, update_features,
+    Ask, ClientRequest, ReplyTo, describe_log_dirs, describe_producers, describe_quorum, list_config_resources,
+    list_partition_reassignments, offset_for_leader_epoch, unregister_broker, update_features,
 };
 use crate::error::Fatal;
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
@@ -63,7 +63,9 @@ impl Broker {
                 reply.answer(&unregister_broker::respond(self.local.controller.state(), &request), out);
             }
             Ask::AlterReplicaLogDirs(request) => self.alter_replica_log_dirs(now, reply, &request, out),
-            Ask::DescribeLogDirs(request) => self.describe_log_dirs(now, reply, &request, out),
+            Ask::DescribeLogDirs { request, volume } => {
+                reply.answer(&describe_log_dirs::respond(&self.local.view(now), (&self.log_dir(), volume), &request), out);
+            }
             Ask::DescribeQuorum(request) if describe_quorum::is_known(&request) => {
                 self.submit(now, reply, AdminJob::DescribeQuorum, out);
             }

@@ -140,11 +140,17 @@ impl Rig {
 
     /// Sends a request and returns its number; its answer may come later.
     pub(crate) fn send<R: Request>(&mut self, request: &R, version: i16) -> u64 {
+        self.send_with(request, version, |_| ())
+    }
+
+    /// The same, with what the shell adds to a request.
+    pub(crate) fn send_with<R: Request>(&mut self, request: &R, version: i16, add: impl FnOnce(&mut api::ClientRequest)) -> u64 {
         let mut frame = BytesMut::new();
         for slice in encode_request(request, version, 7, "rig") {
             frame.extend_from_slice(&slice);
         }
-        let request = api::decode(frame).unwrap_or_else(|refusal| panic!("{} v{version}: {refusal:?}", R::KEY));
+        let mut request = api::decode(frame).unwrap_or_else(|refusal| panic!("{} v{version}: {refusal:?}", R::KEY));
+        add(&mut request);
         let number = self.number;
         self.number += 1;
         self.step(Input::Request { connection: ConnectionId(1), number: RequestNumber(number), request: Box::new(request) });
