@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::{Command, Output, Stdio};
 
-/// What each command that prints data is asked here. `BROKER` stands for an address, `FILE` for a configuration.
+/// What each command that prints data is asked here. `BROKER` stands for an address, `FILE` for a configuration, `DATA` for the broker's folder.
 const ASKED: &[(&str, &str)] = &[
     ("topic create", "walk-new --partitions 1 --bootstrap BROKER"),
     ("topic list", "--bootstrap BROKER"),
@@ -22,6 +22,8 @@ const ASKED: &[(&str, &str)] = &[
     ("bench consume", "--seconds 1 --warm-up 0 --topic bench --bootstrap BROKER"),
     ("bench end-to-end", "--seconds 1 --warm-up 0 --bootstrap BROKER"),
     ("bench outage", "--seconds 1 --bootstrap BROKER"),
+    ("log dump", "DATA --records"),
+    ("log verify", "DATA DATA"),
 ];
 
 /// Commands that print nothing a program would read: they run, change something, or read folders for people.
@@ -35,8 +37,6 @@ const FOR_PEOPLE: &[&str] = &[
     "config delete",
     "config check",
     "bench null",
-    "log dump",
-    "log verify",
 ];
 
 fn run(words: &[&str]) -> Output {
@@ -106,7 +106,9 @@ fn json_can_be_read_by_programs() {
         if *path == "consume" {
             broker.feed(&["produce", "walk"], "a \"quoted\" line\n");
         }
-        let arguments = arguments.replace("BROKER", &broker.address).replace("FILE", &file.display().to_string());
+        let data = broker.folder.join("data").display().to_string();
+        let arguments =
+            arguments.replace("BROKER", &broker.address).replace("FILE", &file.display().to_string()).replace("DATA", &data);
         let words: Vec<&str> = path.split_whitespace().chain(arguments.split_whitespace()).chain(["--output", "json"]).collect();
         let output = run(&words);
         let text = String::from_utf8(output.stdout).expect("text");

@@ -1,6 +1,6 @@
 //! [`Report`]: what a tool found, printed as tables for people or as one JSON object for programs.
 //!
-//! Written by hand instead of with a library: values are numbers, texts, flags and lists of numbers, nothing nests deeper.
+//! Written by hand instead of with a library: values are numbers, texts, flags, lists of numbers and lists of pairs, nothing nests deeper.
 
 use std::fmt::Write as _;
 
@@ -26,6 +26,9 @@ pub enum Cell {
     Flag(bool),
     /// Numbers, such as replicas; joined by commas.
     Numbers(Vec<i32>),
+    /// Names with values, such as headers, in their order; a name may come again. `[name]=[value]`, joined by commas, and objects of `key` and
+    /// `value`.
+    Pairs(Vec<(String, Option<String>)>),
 }
 
 impl From<&str> for Cell {
@@ -43,6 +46,24 @@ impl From<i32> for Cell {
 impl From<i64> for Cell {
     fn from(number: i64) -> Cell {
         Cell::Number(number)
+    }
+}
+
+impl From<bool> for Cell {
+    fn from(flag: bool) -> Cell {
+        Cell::Flag(flag)
+    }
+}
+
+impl<T: Into<Cell>> From<Option<T>> for Cell {
+    fn from(known: Option<T>) -> Cell {
+        known.map_or(Cell::None, Into::into)
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Cell {
+        Cell::Text(text)
     }
 }
 
@@ -150,6 +171,12 @@ fn plain(cell: &Cell) -> String {
         Cell::Flag(false) => "no".to_owned(),
         Cell::Numbers(numbers) if numbers.is_empty() => "-".to_owned(),
         Cell::Numbers(numbers) => join(numbers),
+        Cell::Pairs(pairs) if pairs.is_empty() => "-".to_owned(),
+        Cell::Pairs(pairs) => {
+            let shown: Vec<String> =
+                pairs.iter().map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("-"))).collect();
+            shown.join(",")
+        }
     }
 }
 
@@ -160,6 +187,12 @@ fn json(cell: &Cell) -> String {
         Cell::Text(text) => json_text(text),
         Cell::Flag(flag) => flag.to_string(),
         Cell::Numbers(numbers) => format!("[{}]", join(numbers)),
+        Cell::Pairs(pairs) => {
+            let pair = |(key, value): &(String, Option<String>)| {
+                object(&["key", "value"], &[key.as_str().into(), value.as_deref().into()])
+            };
+            format!("[{}]", pairs.iter().map(pair).collect::<Vec<_>>().join(","))
+        }
     }
 }
 
@@ -192,6 +225,7 @@ mod tests {
         let mut section = Section::new("topics", &["topic", "in sync", "leader"]);
         section.row(vec!["a \"quoted\"\tname".into(), Cell::Numbers(vec![1, 2]), Cell::None]);
         section.row(vec!["b".into(), Cell::Numbers(vec![]), 3i32.into()]);
+        section.row(vec!["c".into(), Cell::Pairs(vec![("k".into(), Some("v\\".into())), ("k".into(), None)]), true.into()]);
         let mut report = Report::default();
         report.add(section);
         report
@@ -199,7 +233,7 @@ mod tests {
 
     #[test]
     fn tables_are_aligned() {
-        let expected = "TOPIC            IN SYNC  LEADER\na \"quoted\"\tname  1,2      -\nb                -        3\n";
+        let expected = "TOPIC            IN SYNC   LEADER\na \"quoted\"\tname  1,2       -\nb                -         3\nc                k=v\\,k=-  yes\n";
         assert_eq!(report().render(Format::Table), expected);
     }
 
@@ -207,7 +241,8 @@ mod tests {
     fn json_is_escaped() {
         let expected = concat!(
             r#"{"topics":[{"topic":"a \"quoted\"\u0009name","in_sync":[1,2],"leader":null},"#,
-            r#"{"topic":"b","in_sync":[],"leader":3}]}"#,
+            r#"{"topic":"b","in_sync":[],"leader":3},"#,
+            r#"{"topic":"c","in_sync":[{"key":"k","value":"v\\"},{"key":"k","value":null}],"leader":true}]}"#,
             "\n"
         );
         assert_eq!(report().render(Format::Json), expected);

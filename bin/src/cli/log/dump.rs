@@ -1,4 +1,4 @@
-//! `ottla log dump`: one line per batch, optionally one per record.
+//! `ottla log dump`: one line per batch, optionally one per record; for programs as JSON.
 //!
 //! ```text
 //! offsets 0..9  index 2  epoch 0  codec gzip  records 10  created 1700000000000..1700000000009  producer 7:0  sequences 0..9  crc 3172262836 ok  size 183  position 0
@@ -8,7 +8,9 @@
 //! A batch of ours that takes no offset prints as `no-op`, `membership` or `command`, a transaction's marker as `marker commit` or `marker abort`
 //! with the epoch of its coordinator. Damage ends the dump with a sentence. What Kafka's DumpLogSegments tells of a segment is all told here too.
 
+use super::dump_json::{batch_object, fault_object, record_object};
 use super::segments::{Batch, Segment, SegmentReader, groups_of, segments_of};
+use crate::cli::output::Format;
 use ottla_core::ids::{Index, Offset};
 use ottla_core::limits;
 use ottla_core::log::sequence_plus;
@@ -20,11 +22,20 @@ use std::path::Path;
 /// Bytes of a key or value that are shown.
 const SHOWN_BYTES_MAX: usize = 80;
 
+/// What to print.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// The records of each batch, too.
+    pub with_records: bool,
+    /// Lines for people, or objects.
+    pub format: Format,
+}
+
 /// Dumps a file, a group's folder or a data folder.
-pub(super) fn dump(path: &Path, with_records: bool, out: &mut impl Write) -> Result<(), String> {
+pub(super) fn dump(path: &Path, wanted: Wanted, out: &mut impl Write) -> Result<(), String> {
     if path.is_file() {
         let segment = Segment::named(path).unwrap_or(Segment { path: path.to_owned(), base_offset: Offset(0), base_index: None });
-        return dump_segment(&segment, with_records, out);
+        return dump_segment(&segment, wanted, out);
     }
     let mut segments = segments_of(path)?;
     for group in groups_of(path)? {
@@ -34,13 +45,15 @@ pub(super) fn dump(path: &Path, with_records: bool, out: &mut impl Write) -> Res
         return Err(format!("{}: holds no segments", path.display()));
     }
     for segment in segments {
-        print(out, &format!("{}:", segment.path.display()))?;
-        dump_segment(&segment, with_records, out)?;
+        if wanted.format == Format::Table {
+            print(out, &format!("{}:", segment.path.display()))?;
+        }
+        dump_segment(&segment, wanted, out)?;
     }
     Ok(())
 }
 
-fn dump_segment(segment: &Segment, with_records: bool, out: &mut impl Write) -> Result<(), String> {
+fn dump_segment(segment: &Segment, wanted: Wanted, out: &mut impl Write) -> Result<(), String> {
     let mut reader = SegmentReader::open(&segment.path)?;
     let mut index = segment.base_index;
     let mut start = Vec::new();
@@ -52,9 +65,13 @@ fn dump_segment(segment: &Segment, with_records: bool, out: &mut impl Write) -> 
             Ok(Some(batch)) => batch,
             Err(fault) => return Err(format!("{}: position {position}: {fault}", segment.path.display())),
         };
-        print(out, &batch_line(&batch, index))?;
-        if with_records {
-            print_records(&batch, out)?;
+        let line = match wanted.format {
+            Format::Table => batch_line(&batch, index),
+            Format::Json => batch_object(&segment.path, &batch, index),
+        };
+        print(out, &line)?;
+        if wanted.with_records {
+            print_records(&batch, wanted.format, out)?;
         }
         index = index.map(|Index(index)| Index(index + 1));
     }
@@ -95,7 +112,8 @@ fn batch_line(batch: &Batch, index: Option<Index>) -> String {
     line
 }
 
-fn private_kind(batch: &Batch) -> Option<(&'static str, usize)> {
+/// What a batch is that takes no offset, and the size of what it carries.
+pub(super) fn private_kind(batch: &Batch) -> Option<(&'static str, usize)> {
     let (kind, payload) = decode_private(&batch.bytes).ok()?;
     let name = match kind {
         PrivateKind::Noop => "no-op",
@@ -106,25 +124,28 @@ fn private_kind(batch: &Batch) -> Option<(&'static str, usize)> {
     Some((name, payload.len()))
 }
 
-fn print_records(batch: &Batch, out: &mut impl Write) -> Result<(), String> {
+fn print_records(batch: &Batch, format: Format, out: &mut impl Write) -> Result<(), String> {
+    let (line, fault) = match format {
+        Format::Table => (record_line as fn(&BatchHeader, &Record<'_>) -> String, fault_line as fn(&str) -> String),
+        Format::Json => (record_object as _, fault_object as _),
+    };
     let body = &batch.bytes[BatchHeader::SIZE..];
     let body = match batch.header.codec().map(|codec| decompress_body(codec, body, limits::DECOMPRESSED_BYTES_MAX)) {
         Ok(Ok(body)) => body,
-        Ok(Err(_)) | Err(_) => return print(out, "| the records can't be decompressed"),
+        Ok(Err(_)) | Err(_) => return print(out, &fault("the records can't be decompressed")),
     };
     for record in Records::new(&body, batch.header.record_count) {
-        let line = record.map_or_else(|fault| format!("| {fault}"), |record| record_line(&batch.header, &record));
-        print(out, &line)?;
+        print(out, &record.map_or_else(|why| fault(&why.to_string()), |record| line(&batch.header, &record)))?;
     }
     Ok(())
 }
 
+fn fault_line(fault: &str) -> String {
+    format!("| {fault}")
+}
+
 fn record_line(header: &BatchHeader, record: &Record<'_>) -> String {
-    let (kind, timestamp) = if header.is_log_append_time() {
-        ("appended", header.max_timestamp)
-    } else {
-        ("created", header.base_timestamp.wrapping_add(record.timestamp_delta))
-    };
+    let (kind, timestamp) = timestamp(header, record);
     let offset = header.base_offset.0.wrapping_add(i64::from(record.offset_delta));
     let mut line = format!("| offset {offset}  {kind} {timestamp}  ");
     match marker(header, record) {
@@ -141,8 +162,17 @@ fn record_line(header: &BatchHeader, record: &Record<'_>) -> String {
     line
 }
 
+/// The timestamp of a record, and who gave it.
+pub(super) fn timestamp(header: &BatchHeader, record: &Record<'_>) -> (&'static str, i64) {
+    if header.is_log_append_time() {
+        ("appended", header.max_timestamp)
+    } else {
+        ("created", header.base_timestamp.wrapping_add(record.timestamp_delta))
+    }
+}
+
 /// What the marker of a transaction says: its kind and the epoch of the coordinator that wrote it.
-fn marker(header: &BatchHeader, record: &Record<'_>) -> Option<(&'static str, i32)> {
+pub(super) fn marker(header: &BatchHeader, record: &Record<'_>) -> Option<(&'static str, i32)> {
     if !header.is_control() {
         return None;
     }

@@ -1,6 +1,7 @@
 //! Segments of a real Kafka 4.3.1: our dump tells what Kafka's own dump of the same file tells, fact by fact.
 
 use super::*;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -124,6 +125,51 @@ fn size(line: &str, name: &str) -> String {
     cut.map_or_else(|| bytes.to_string(), str::to_owned)
 }
 
+/// Facts of an object of ours.
+fn of_json(line: &str) -> Facts {
+    let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let number = |name: &str| json[name].as_i64().unwrap_or(-1).to_string();
+    let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("{name} in {line}")).to_owned();
+    let kind = if text("timestamp_type") == "appended" { "LogAppendTime" } else { "CreateTime" };
+    if json["type"] == "record" {
+        let mut facts = Facts::from([("offset", number("offset")), ("time", format!("{kind} {}", number("timestamp")))]);
+        if json["marker"].is_string() {
+            facts.insert("marker", text("marker"));
+            facts.insert("coordinatorEpoch", number("coordinator_epoch"));
+        } else {
+            facts.insert("keySize", number("key_size"));
+            facts.insert("valueSize", number("value_size"));
+        }
+        facts.insert("headers", json["headers"].as_array().expect("a list").len().to_string());
+        return facts;
+    }
+    assert_eq!((text("type"), text("kind")), ("batch".to_owned(), "records".to_owned()), "{line}");
+    let flag = |name: &str| json[name].as_bool().expect("a flag").to_string();
+    Facts::from([
+        ("baseOffset", number("offset_first")),
+        ("lastOffset", number("offset_last")),
+        ("count", number("records")),
+        ("baseSequence", number("sequence_first")),
+        ("lastSequence", number("sequence_last")),
+        ("producerId", number("producer")),
+        ("producerEpoch", number("producer_epoch")),
+        ("partitionLeaderEpoch", number("epoch")),
+        ("isTransactional", flag("transactional")),
+        ("isControl", flag("control")),
+        ("position", number("position")),
+        ("size", number("size")),
+        ("compresscodec", text("codec")),
+        ("crc", number("crc")),
+        ("time", format!("{kind} {}", number("timestamp_last"))),
+    ])
+}
+
+fn dumped(path: &Path, format: Format) -> String {
+    let mut out = Vec::new();
+    dump(path, Wanted { with_records: true, format }, &mut out).expect("a whole segment");
+    String::from_utf8(out).expect("text")
+}
+
 #[test]
 fn our_dump_tells_what_kafkas_dump_tells() {
     let mut compared = 0;
@@ -131,11 +177,11 @@ fn our_dump_tells_what_kafkas_dump_tells() {
         let path = entry.expect("an entry").path();
         let Some(name) = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".log")) else { continue };
         let theirs = std::fs::read_to_string(folder().join(format!("{name}.txt"))).expect("Kafka's dump");
-        let mut out = Vec::new();
-        dump(&path, true, &mut out).expect("a whole segment");
-        let ours = String::from_utf8(out).expect("text");
         let theirs: Vec<Facts> = theirs.lines().filter_map(of_kafka).collect();
-        assert_eq!(ours.lines().map(of_ours).collect::<Vec<_>>(), theirs, "{name}:\n{ours}");
+        for (format, facts) in [(Format::Table, of_ours as fn(&str) -> Facts), (Format::Json, of_json)] {
+            let ours = dumped(&path, format);
+            assert_eq!(ours.lines().map(facts).collect::<Vec<_>>(), theirs, "{name}:\n{ours}");
+        }
         compared += theirs.len();
     }
     assert!(compared > 150, "only {compared} batches and records were compared");

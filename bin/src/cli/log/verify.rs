@@ -5,25 +5,75 @@
 //! append (cut, or zeros): that is reported and is no damage, a restart cuts it.
 //!
 //! Between folders: the entries that all replicas of a group have must be the same bytes, whatever the segment boundaries are. One line per
-//! group, then `replicas equal: yes` or `no` (also no when one is damaged). A replica may lag: the line says so. Before the cluster has settled, entries that were never
-//! committed may differ.
+//! group, then `replicas equal: yes` or `no` (also no when one is damaged). A replica may lag: the line says so. Before the cluster has settled,
+//! entries that were never committed may differ. JSON is one object, with `groups` and what was found of the `whole`.
 //!
 //! The meta log is not looked at: a broker checks it when it starts. Memory: one batch per folder.
 
 use super::segments::{Batch, GroupFiles, SegmentReader, groups_of};
+use crate::cli::output::{Cell, Format, Report, Section};
 use ottla_core::ids::{GroupId, Index, LeaderEpoch, Offset};
 use ottla_core::record::{Continuity, HeaderFault, ScanFault};
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
+/// What is told of a group.
+struct Verdict {
+    label: String,
+    group: GroupId,
+    segments: usize,
+    batches: u64,
+    /// Of the longest replica.
+    offset_end: Offset,
+    last_epoch: LeaderEpoch,
+    /// Folders that have the group.
+    replicas: usize,
+    is_different: bool,
+    /// Where the shortest replica ends, if they don't all end at one place.
+    shortest: Option<Offset>,
+    torn_bytes: u64,
+}
+
+const COLUMNS: &[&str] = &[
+    "label",
+    "group",
+    "segments",
+    "batches",
+    "offset_end",
+    "last_epoch",
+    "replicas",
+    "equal",
+    "shortest_offset_end",
+    "torn_bytes",
+];
+
 /// Verifies the folders; the error is the first damage or the difference, in one sentence.
-pub(super) fn verify(folders: &[PathBuf], out: &mut impl Write) -> Result<(), String> {
+///
+/// For people there is a line per group as soon as it is judged. JSON is one object at the end, with what was judged up to the damage.
+pub(super) fn verify(folders: &[PathBuf], format: Format, out: &mut impl Write) -> Result<(), String> {
     let replicas: Vec<Vec<GroupFiles>> = folders.iter().map(|folder| groups_of(folder)).collect::<Result<_, _>>()?;
     let groups: BTreeSet<GroupId> = replicas.iter().flatten().map(|files| files.group).collect();
-    let outcome = verify_groups(&groups, &replicas, folders, out);
-    if folders.len() > 1 {
-        print(out, &format!("replicas equal: {}", if outcome.is_ok() { "yes" } else { "no" }))?;
+    let mut judged = Section::new("groups", COLUMNS);
+    let outcome = verify_groups(&groups, &replicas, folders, &mut |verdict| match format {
+        Format::Table => print(out, &verdict.line(folders.len())),
+        Format::Json => {
+            judged.row(verdict.row(folders.len()));
+            Ok(())
+        }
+    });
+    let is_compared = folders.len() > 1;
+    match format {
+        Format::Table if is_compared => print(out, &format!("replicas equal: {}", if outcome.is_ok() { "yes" } else { "no" }))?,
+        Format::Table => {}
+        Format::Json => {
+            let mut whole = Section::new("whole", &["damage", "replicas_equal"]);
+            whole.row(vec![outcome.as_ref().err().cloned().into(), is_compared.then_some(outcome.is_ok()).into()]);
+            let mut report = Report::default();
+            report.add(judged);
+            report.add(whole);
+            print(out, report.render(Format::Json).trim_end())?;
+        }
     }
     outcome
 }
@@ -33,7 +83,7 @@ fn verify_groups(
     groups: &BTreeSet<GroupId>,
     replicas: &[Vec<GroupFiles>],
     folders: &[PathBuf],
-    out: &mut impl Write,
+    tell: &mut impl FnMut(Verdict) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut difference = None;
     for group in groups {
@@ -42,14 +92,15 @@ fn verify_groups(
             .enumerate()
             .filter_map(|(at, groups)| Some((at, groups.iter().find(|files| files.group == *group)?)))
             .collect();
-        let found = verify_group(&of_group, folders, out)?;
+        let (verdict, found) = verify_group(&of_group, folders)?;
+        tell(verdict)?;
         difference = difference.or(found);
     }
     difference.map_or(Ok(()), Err)
 }
 
-/// Walks all replicas of a group side by side; gives the first difference.
-fn verify_group(replicas: &[(usize, &GroupFiles)], folders: &[PathBuf], out: &mut impl Write) -> Result<Option<String>, String> {
+/// Walks all replicas of a group side by side; gives the first difference, too.
+fn verify_group(replicas: &[(usize, &GroupFiles)], folders: &[PathBuf]) -> Result<(Verdict, Option<String>), String> {
     let mut cursors: Vec<Cursor<'_>> = replicas.iter().map(|(_, files)| Cursor::new(files)).collect();
     let mut difference = None;
     let mut heads = Vec::new();
@@ -81,35 +132,62 @@ fn verify_group(replicas: &[(usize, &GroupFiles)], folders: &[PathBuf], out: &mu
             heads[at] = cursors[at].next()?;
         }
     }
-    let torn: u64 = cursors.iter().map(|cursor| cursor.torn_bytes).sum();
-    print(out, &group_line(replicas[0].1, &cursors, folders.len(), torn, difference.is_some()))?;
-    Ok(difference)
+    Ok((Verdict::of(replicas[0].1, &cursors, difference.is_some()), difference))
 }
 
-fn group_line(files: &GroupFiles, cursors: &[Cursor<'_>], folders: usize, torn: u64, is_different: bool) -> String {
-    let ends: Vec<(Index, Offset)> = cursors.iter().map(|cursor| (cursor.next_index, cursor.continuity.next_offset)).collect();
-    let longest = ends.iter().max().copied().unwrap_or_default();
-    let shortest = ends.iter().min().copied().unwrap_or_default();
-    let batches = cursors.iter().map(|cursor| cursor.batches).max().unwrap_or(0);
-    let mut line = format!(
-        "{} group {}: {} segments, {batches} batches, offset end {}, last epoch {}",
-        files.label,
-        files.group,
-        cursors.iter().map(|cursor| cursor.files.segments.len()).max().unwrap_or(0),
-        longest.1,
-        cursors.iter().map(|cursor| cursor.continuity.epoch).max().unwrap_or(LeaderEpoch::NONE),
-    );
-    if folders > 1 {
-        let verdict = if is_different { "DIFFERENT" } else { "equal" };
-        line.push_str(&format!(", {} replicas {verdict}", cursors.len()));
-        if longest != shortest {
-            line.push_str(&format!(" over what they share, the shortest ends at offset {}", shortest.1));
+impl Verdict {
+    fn of(files: &GroupFiles, cursors: &[Cursor<'_>], is_different: bool) -> Verdict {
+        let ends: Vec<(Index, Offset)> =
+            cursors.iter().map(|cursor| (cursor.next_index, cursor.continuity.next_offset)).collect();
+        let longest = ends.iter().max().copied().unwrap_or_default();
+        let shortest = ends.iter().min().copied().unwrap_or_default();
+        Verdict {
+            label: files.label.clone(),
+            group: files.group,
+            segments: cursors.iter().map(|cursor| cursor.files.segments.len()).max().unwrap_or(0),
+            batches: cursors.iter().map(|cursor| cursor.batches).max().unwrap_or(0),
+            offset_end: longest.1,
+            last_epoch: cursors.iter().map(|cursor| cursor.continuity.epoch).max().unwrap_or(LeaderEpoch::NONE),
+            replicas: cursors.len(),
+            is_different,
+            shortest: (longest != shortest).then_some(shortest.1),
+            torn_bytes: cursors.iter().map(|cursor| cursor.torn_bytes).sum(),
         }
     }
-    if torn > 0 {
-        line.push_str(&format!(", torn tail of {torn} bytes"));
+
+    fn line(&self, folders: usize) -> String {
+        let mut line = format!(
+            "{} group {}: {} segments, {} batches, offset end {}, last epoch {}",
+            self.label, self.group, self.segments, self.batches, self.offset_end, self.last_epoch
+        );
+        if folders > 1 {
+            let verdict = if self.is_different { "DIFFERENT" } else { "equal" };
+            line.push_str(&format!(", {} replicas {verdict}", self.replicas));
+            if let Some(shortest) = self.shortest {
+                line.push_str(&format!(" over what they share, the shortest ends at offset {shortest}"));
+            }
+        }
+        if self.torn_bytes > 0 {
+            line.push_str(&format!(", torn tail of {} bytes", self.torn_bytes));
+        }
+        line
     }
-    line
+
+    fn row(&self, folders: usize) -> Vec<Cell> {
+        let whole = |number: u64| Cell::Number(i64::try_from(number).unwrap_or(i64::MAX));
+        vec![
+            self.label.as_str().into(),
+            whole(self.group.0),
+            self.segments.into(),
+            whole(self.batches),
+            self.offset_end.0.into(),
+            (self.last_epoch != LeaderEpoch::NONE).then_some(self.last_epoch.0).into(),
+            self.replicas.into(),
+            (folders > 1).then_some(!self.is_different).into(),
+            self.shortest.map(|offset| offset.0).into(),
+            whole(self.torn_bytes),
+        ]
+    }
 }
 
 /// The batches of a group in one folder, one after the other, each checked.

@@ -45,8 +45,12 @@ fn second() -> Vec<u8> {
 }
 
 fn run(folders: &[PathBuf]) -> (String, Result<(), String>) {
+    run_as(Format::Table, folders)
+}
+
+fn run_as(format: Format, folders: &[PathBuf]) -> (String, Result<(), String>) {
     let mut out = Vec::new();
-    let outcome = verify(folders, &mut out);
+    let outcome = verify(folders, format, &mut out);
     (String::from_utf8(out).expect("text"), outcome)
 }
 
@@ -121,10 +125,73 @@ fn replicas_are_compared_whatever_their_segments_are() {
     assert!(sentence.contains("orders-0 group 3: index 4 differs") && sentence.contains("has offset 2 of epoch 0"), "{sentence}");
 }
 
+#[test]
+fn json_tells_of_each_group_and_of_the_whole() {
+    let folder = Scratch::new();
+    let a = data(&folder, "a", &[(FIRST, first()), (SECOND, second())]);
+    let (text, outcome) = run_as(Format::Json, std::slice::from_ref(&a));
+    assert_eq!(outcome, Ok(()));
+    let expected = concat!(
+        r#"{"groups":[{"label":"orders-0","group":3,"segments":2,"batches":5,"offset_end":6,"last_epoch":1,"replicas":1,"equal":null,"#,
+        r#""shortest_offset_end":null,"torn_bytes":0}],"whole":[{"damage":null,"replicas_equal":null}]}"#,
+        "\n"
+    );
+    assert_eq!(text, expected);
+    let read = |folders: &[PathBuf]| {
+        let (text, outcome) = run_as(Format::Json, folders);
+        (serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), outcome)
+    };
+    let lagging = data(&folder, "b", &[(FIRST, [first(), vec![0; 7]].concat())]);
+    let (json, outcome) = read(&[a.clone(), lagging]);
+    assert_eq!(outcome, Ok(()));
+    let group = &json["groups"][0];
+    assert_eq!((group["replicas"].as_i64(), group["equal"].as_bool()), (Some(2), Some(true)));
+    assert_eq!((group["shortest_offset_end"].as_i64(), group["torn_bytes"].as_i64()), (Some(4), Some(7)));
+    assert_eq!(json["whole"][0]["replicas_equal"].as_bool(), Some(true));
+    let other = data(&folder, "c", &[(FIRST, [noop(0, 0), batch(0, 0, "a"), batch(2, 0, "X")].concat())]);
+    let (json, outcome) = read(&[a.clone(), other]);
+    let sentence = outcome.expect_err("a difference");
+    assert_eq!(json["groups"][0]["equal"].as_bool(), Some(false));
+    assert_eq!(json["whole"][0]["damage"].as_str(), Some(sentence.as_str()));
+    assert_eq!(json["whole"][0]["replicas_equal"].as_bool(), Some(false));
+    let damaged = data(&folder, "d", &[(FIRST, vec![1; 200])]);
+    let (json, outcome) = read(&[damaged]);
+    assert!(outcome.is_err() && json["groups"].as_array().is_some_and(Vec::is_empty), "{json}");
+    assert!(json["whole"][0]["damage"].as_str().is_some_and(|damage| damage.contains("the magic is 1")), "{json}");
+}
+
 fn dumped(path: &Path, with_records: bool) -> String {
+    dumped_as(Format::Table, path, with_records)
+}
+
+fn dumped_as(format: Format, path: &Path, with_records: bool) -> String {
     let mut out = Vec::new();
-    dump::dump(path, with_records, &mut out).expect("no damage");
+    dump::dump(path, dump::Wanted { with_records, format }, &mut out).expect("no damage");
     String::from_utf8(out).expect("text")
+}
+
+#[test]
+fn a_json_dump_has_an_object_per_batch_and_per_record() {
+    let folder = Scratch::new();
+    let whole = data(&folder, "a", &[(SECOND, second())]);
+    let text = dumped_as(Format::Json, &whole, true);
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let types: Vec<&str> = lines.iter().filter_map(|line| line["type"].as_str()).collect();
+    assert_eq!(types, ["batch", "record", "batch", "record", "record"], "{text}");
+    let path = whole.join("orders-0.3").join(SECOND).display().to_string();
+    assert!(lines.iter().filter(|line| line["type"] == "batch").all(|line| line["file"] == path.as_str()), "{text}");
+    let noop = &lines[0];
+    assert_eq!((noop["kind"].as_str(), noop["offset_first"].as_i64(), noop["index"].as_i64()), (Some("no-op"), Some(4), Some(5)));
+    assert!(noop["offset_last"].is_null() && noop["codec"].is_null() && noop["records"].is_null(), "{noop}");
+    assert_eq!((noop["payload_size"].as_i64(), noop["size"].as_i64()), (Some(0), Some(72)));
+    let batch = &lines[2];
+    assert_eq!(
+        (batch["kind"].as_str(), batch["offset_last"].as_i64(), batch["index"].as_i64()),
+        (Some("records"), Some(5), Some(6))
+    );
+    assert!(batch["payload_size"].is_null() && batch["producer"].is_null() && batch["sequence_first"].is_null(), "{batch}");
+    assert_eq!((lines[3]["key"].as_str(), lines[3]["value"].as_str()), (Some("key"), Some("c")));
+    assert!(lines[4]["key"].is_null() && lines[4]["value_size"].is_null(), "{}", lines[4]);
 }
 
 #[test]
