@@ -3,6 +3,7 @@
 use super::rig::Rig;
 use crate::api::fetch::tests::fetch_all;
 use crate::api::produce::tests::{batch, hello, to};
+use crate::limits::METRICS_PARTITIONS_MAX;
 use crate::partition::Traffic;
 
 #[test]
@@ -51,4 +52,13 @@ fn lists_are_bounded_and_sums_are_not() {
     let metrics = rig.broker.metrics_up_to(rig.now, 2);
     assert_eq!((metrics.partitions.len(), metrics.partitions_left_out, metrics.replicas), (2, 4, 6));
     assert_eq!((metrics.topics.len(), metrics.topics_left_out), (2, 1));
+}
+
+#[test]
+fn a_scrape_lists_so_many_partitions() {
+    let mut rig = Rig::new();
+    rig.topic("a", i32::try_from(METRICS_PARTITIONS_MAX).expect("few") + 1, &[]);
+    let metrics = rig.broker.metrics(rig.now);
+    assert_eq!((metrics.partitions.len(), metrics.partitions_left_out), (METRICS_PARTITIONS_MAX, 1));
+    assert_eq!(metrics.replicas, METRICS_PARTITIONS_MAX + 1);
 }

@@ -97,6 +97,7 @@ impl Broker {
 mod tests {
     use crate::broker::rig::Rig;
     use crate::input::Input;
+    use crate::limits::STOP_MS_MAX;
 
     #[test]
     fn a_broker_that_nobody_could_replace_stops_at_once() {
@@ -104,6 +105,19 @@ mod tests {
         rig.topic("orders", 1, &[]);
         assert!(!rig.is_stopped);
         rig.step(Input::Stop);
+        assert!(rig.is_stopped);
+    }
+
+    /// A voter that is there and wins no election: what it says plays no part, so the broker itself stands for it.
+    #[test]
+    fn who_never_takes_over_is_waited_for_so_long() {
+        let mut rig = Rig::new();
+        rig.topic("orders", 1, &[]);
+        rig.broker.peers_up.insert(rig.broker.config.broker);
+        rig.step(Input::Stop);
+        rig.advance(STOP_MS_MAX - 1);
+        assert!(!rig.is_stopped);
+        rig.advance(1);
         assert!(rig.is_stopped);
     }
 }

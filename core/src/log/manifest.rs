@@ -130,6 +130,7 @@ impl Manifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::SNAPSHOT_FILES_MAX;
 
     fn manifest() -> Manifest {
         let start = LogStart { offset: Offset(7), index: Index(5), base_offset: Offset(6), term: Term(2), chain: 9 };
@@ -184,7 +185,7 @@ mod tests {
             let files = (0..count as u64).map(|number| FileRange { base_index: Index(5 + number), ..first });
             Manifest { files: files.collect(), last: Index(5 + count as u64), ..manifest() }
         };
-        assert!(Manifest::decode(with(FILES_MAX).encode()).is_some());
-        assert!(Manifest::decode(with(FILES_MAX + 1).encode()).is_none());
+        assert!(Manifest::decode(with(SNAPSHOT_FILES_MAX).encode()).is_some());
+        assert!(Manifest::decode(with(SNAPSHOT_FILES_MAX + 1).encode()).is_none());
     }
 }
