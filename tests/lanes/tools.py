@@ -106,35 +106,38 @@ def quick(tool):
 
 
 def topics(tool):
-    tool("create", "TopicCommand", "--create --topic user-events --partitions 3 --replication-factor 1")
-    tool("list", "TopicCommand", "--list")
-    tool("describe", "TopicCommand", "--describe --topic user-events")
-    tool("topic-create-config", "TopicCommand", "--create --topic conf --config retention.ms=60000 --config cleanup.policy=compact")
-    tool("topic-create-exists", "TopicCommand", "--create --topic user-events")
-    tool("topic-create-if-not-exists", "TopicCommand", "--create --topic user-events --if-not-exists")
-    tool("topic-create-rf-2", "TopicCommand", "--create --topic rf2 --replication-factor 2")
-    tool("topic-create-bad-name", "TopicCommand", ["--create", "--topic", "bad name"])
-    tool("topic-create-dot", "TopicCommand", "--create --topic with.dot")
-    tool("topic-create-collides", "TopicCommand", "--create --topic with_dot")
-    tool("topic-create-bad-config", "TopicCommand", "--create --topic x1 --config nope=1")
-    tool("topic-create-bad-value", "TopicCommand", "--create --topic x1 --config retention.ms=abc")
-    tool("topic-create-partitions-0", "TopicCommand", "--create --topic x2 --partitions 0")
-    tool("topic-create-assignment", "TopicCommand", "--create --topic assigned --replica-assignment 1,1,1")
-    tool("topic-create-assignment-unknown", "TopicCommand", "--create --topic assigned-9 --replica-assignment 9")
-    tool("topic-describe-all", "TopicCommand", "--describe --exclude-internal")
-    tool("topic-describe-unknown", "TopicCommand", "--describe --topic absent")
-    tool("topic-describe-overrides", "TopicCommand", "--describe --topics-with-overrides --exclude-internal")
-    tool("topic-describe-under-replicated", "TopicCommand", "--describe --under-replicated-partitions")
-    tool("topic-describe-at-min-isr", "TopicCommand", "--describe --at-min-isr-partitions --exclude-internal")
-    tool("topic-list-pattern", "TopicCommand", ["--list", "--topic", "user.*"])
-    tool("topic-alter-partitions", "TopicCommand", "--alter --topic user-events --partitions 4")
-    tool("topic-alter-same", "TopicCommand", "--alter --topic user-events --partitions 4")
-    tool("topic-alter-fewer", "TopicCommand", "--alter --topic user-events --partitions 2")
-    tool("topic-alter-unknown", "TopicCommand", "--alter --topic absent --partitions 2")
-    tool("topic-delete", "TopicCommand", "--delete --topic with.dot")
-    tool("topic-delete-unknown", "TopicCommand", "--delete --topic absent")
-    tool("topic-delete-if-exists", "TopicCommand", "--delete --topic absent --if-exists")
-    tool("topic-no-action", "TopicCommand", "--topic x")
+    for name, words in (
+        ("create", "--create --topic user-events --partitions 3 --replication-factor 1"),
+        ("list", "--list"),
+        ("describe", "--describe --topic user-events"),
+        ("topic-create-config", "--create --topic conf --config retention.ms=60000 --config cleanup.policy=compact"),
+        ("topic-create-exists", "--create --topic user-events"),
+        ("topic-create-if-not-exists", "--create --topic user-events --if-not-exists"),
+        ("topic-create-rf-2", "--create --topic rf2 --replication-factor 2"),
+        ("topic-create-bad-name", ["--create", "--topic", "bad name"]),
+        ("topic-create-dot", "--create --topic with.dot"),
+        ("topic-create-collides", "--create --topic with_dot"),
+        ("topic-create-bad-config", "--create --topic x1 --config nope=1"),
+        ("topic-create-bad-value", "--create --topic x1 --config retention.ms=abc"),
+        ("topic-create-partitions-0", "--create --topic x2 --partitions 0"),
+        ("topic-create-assignment", "--create --topic assigned --replica-assignment 1,1,1"),
+        ("topic-create-assignment-unknown", "--create --topic assigned-9 --replica-assignment 9"),
+        ("topic-describe-all", "--describe --exclude-internal"),
+        ("topic-describe-unknown", "--describe --topic absent"),
+        ("topic-describe-overrides", "--describe --topics-with-overrides --exclude-internal"),
+        ("topic-describe-under-replicated", "--describe --under-replicated-partitions"),
+        ("topic-describe-at-min-isr", "--describe --at-min-isr-partitions --exclude-internal"),
+        ("topic-list-pattern", ["--list", "--topic", "user.*"]),
+        ("topic-alter-partitions", "--alter --topic user-events --partitions 4"),
+        ("topic-alter-same", "--alter --topic user-events --partitions 4"),
+        ("topic-alter-fewer", "--alter --topic user-events --partitions 2"),
+        ("topic-alter-unknown", "--alter --topic absent --partitions 2"),
+        ("topic-delete", "--delete --topic with.dot"),
+        ("topic-delete-unknown", "--delete --topic absent"),
+        ("topic-delete-if-exists", "--delete --topic absent --if-exists"),
+        ("topic-no-action", "--topic x"),
+    ):
+        tool(name, "TopicCommand", words)
     tool("no-broker", "TopicCommand", ["--bootstrap-server", "127.0.0.1:1", "--list", "--command-config", quick(tool)], boot=False)
 
 

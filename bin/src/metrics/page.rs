@@ -10,6 +10,7 @@ use super::exposition::{Exposition, Kind, milliseconds, seconds};
 use ottla_core::broker::{BrokerMetrics, ReplicaMetrics};
 use ottla_core::protocol::ApiKey;
 use ottla_net::{ClientMetrics, NodeMetrics, Timing};
+use std::fmt::Display;
 use std::time::SystemTime;
 
 /// Label values and shares in thousandths.
@@ -57,7 +58,7 @@ fn traffic(broker: &BrokerMetrics, page: &mut Exposition) {
 }
 
 fn replicas(broker: &BrokerMetrics, page: &mut Exposition) {
-    for (name, help, value) in [
+    let rows = [
         ("leadercount", "Partitions that this broker leads.", broker.leaders),
         ("partitioncount", "Partitions with a replica on this broker.", broker.replicas),
         ("underreplicatedpartitions", "Partitions led here that lack a replica in sync.", broker.under_replicated),
@@ -65,16 +66,15 @@ fn replicas(broker: &BrokerMetrics, page: &mut Exposition) {
         ("atminisrpartitioncount", "Partitions led here with just min.insync.replicas.", broker.at_min_in_sync),
         ("offlinereplicacount", "Replicas on disks that failed: a broker whose disk fails stops.", 0),
         ("produceridcount", "Producers with an id that are remembered.", broker.producers),
-    ] {
-        page.single(&format!("kafka_server_replicamanager_{name}"), Kind::Gauge, help, value);
-    }
+    ];
+    singles(page, "kafka_server_replicamanager_", Kind::Gauge, rows);
     // Kafka's numbers: 1 starts, 3 runs.
     let state = if broker.is_registered { 3 } else { 1 };
     page.single("kafka_server_kafkaserver_brokerstate", Kind::Gauge, "1 it starts, 3 it runs.", state);
 }
 
 fn controller(broker: &BrokerMetrics, page: &mut Exposition) {
-    for (name, help, value) in [
+    let rows = [
         ("activecontrollercount", "1 on the active controller.", usize::from(broker.is_controller)),
         ("activebrokercount", "Brokers that are registered and not fenced.", broker.brokers_active),
         ("fencedbrokercount", "Brokers that are fenced.", broker.brokers_fenced),
@@ -82,9 +82,8 @@ fn controller(broker: &BrokerMetrics, page: &mut Exposition) {
         ("globalpartitioncount", "Partitions of the cluster.", broker.cluster_partitions),
         ("offlinepartitionscount", "Partitions of the cluster without a leader.", broker.partitions_offline),
         ("preferredreplicaimbalancecount", "Partitions not led by the first of their replicas.", broker.partitions_not_preferred),
-    ] {
-        page.single(&format!("kafka_controller_kafkacontroller_{name}"), Kind::Gauge, help, value);
-    }
+    ];
+    singles(page, "kafka_controller_kafkacontroller_", Kind::Gauge, rows);
 }
 
 /// The names under which a request is told.
@@ -171,7 +170,7 @@ fn ours(node: &NodeMetrics, page: &mut Exposition) {
     page.family("ottla_metrics_left_out", Kind::Gauge, "What is not listed one by one, because there are too many.");
     page.sample("ottla_metrics_left_out", &[("kind", "topics")], broker.topics_left_out);
     page.sample("ottla_metrics_left_out", &[("kind", "partitions")], broker.partitions_left_out);
-    for (name, help, value) in [
+    let counters = [
         ("ottla_raft_elections_won_total", "Leaderships this broker won, partitions and controller.", broker.elections_won),
         ("ottla_raft_leader_changes_total", "New leaders of groups with a replica here.", broker.leader_changes),
         ("ottla_peer_sent_bytes_total", "Bytes for other brokers.", peers.bytes_out),
@@ -180,10 +179,9 @@ fn ours(node: &NodeMetrics, page: &mut Exposition) {
         ("ottla_peer_messages_refused_total", "Messages of other brokers that were of no use.", broker.peer_messages_dropped),
         ("ottla_disk_operations_total", "Operations that the disk ended.", disk.done),
         ("ottla_rounds_total", "Rounds of the broker's loop.", node.rounds),
-    ] {
-        page.single(name, Kind::Counter, help, value);
-    }
-    for (name, help, value) in [
+    ];
+    singles(page, "", Kind::Counter, counters);
+    let gauges = [
         ("ottla_peers", "Other brokers that this one knows.", peers.peers),
         ("ottla_peers_connected", "Other brokers that this one is connected to.", peers.connected),
         ("ottla_disk_operations_open", "Operations that the disk has not ended.", disk.open),
@@ -194,11 +192,17 @@ fn ours(node: &NodeMetrics, page: &mut Exposition) {
         ),
         ("ottla_requests_held", "Requests that wait until the broker is registered.", broker.requests_held as u64),
         ("ottla_fenced", "1 while the controller has this broker fenced.", u64::from(broker.is_fenced)),
-    ] {
-        page.single(name, Kind::Gauge, help, value);
-    }
+    ];
+    singles(page, "", Kind::Gauge, gauges);
     let silent = milliseconds(disk.silent_ms);
     page.single("ottla_disk_silent_seconds", Kind::Gauge, "How long the disk has ended nothing of what it has to do.", silent);
+}
+
+/// Families of one sample each: what follows `prefix` in the name, what it means, the value.
+fn singles<const N: usize>(page: &mut Exposition, prefix: &str, kind: Kind, rows: [(&str, &str, impl Display); N]) {
+    for (name, help, value) in rows {
+        page.single(&format!("{prefix}{name}"), kind, help, value);
+    }
 }
 
 /// A summary of milliseconds as Kafka's histograms are told.
