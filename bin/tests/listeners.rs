@@ -1,6 +1,8 @@
 //! Several listeners for clients on the real broker: who comes by one is told its addresses.
 
 use crate::broker::{self, Broker, free_port, ottla};
+use crate::client::Client;
+use ottla_core::protocol::messages::describe_cluster::DescribeClusterRequest;
 use std::process::{Command, Stdio};
 
 /// What a tool prints that asks at this port.
@@ -43,6 +45,12 @@ fn the_usual_compose_environment_starts_a_broker_for_inside_and_outside() {
     broker.print(&["topic", "create", "t", "--partitions", "1"]);
     broker.feed(&["produce", "t"], "hello\n");
     assert_eq!(at(host, &["consume", "t", "--max-messages", "1"]), "hello\n");
+    for (port, told) in [(host, ("localhost", host)), (inside, ("broker", 19092))] {
+        let request = DescribeClusterRequest { endpoint_type: 1, ..DescribeClusterRequest::default() };
+        let brokers = Client::to(&format!("127.0.0.1:{port}")).ask(&request, 1).brokers;
+        let addresses: Vec<(i32, &str, i32)> = brokers.iter().map(|b| (b.broker_id, b.host.as_str(), b.port)).collect();
+        assert_eq!(addresses, [(1, told.0, i32::from(told.1))], "DescribeCluster by {port}");
+    }
     // Who comes by the inner one is sent to an address that only containers know.
     let lost = format!("127.0.0.1:{inside}");
     let lost = Command::new(broker::OTTLA)

@@ -305,14 +305,17 @@ fn at(broker: BrokerId) -> usize {
     usize::try_from(broker.0 - 1).expect("ids begin at 1")
 }
 
-/// The configuration of a broker of a test: Kafka's defaults, one seed for all.
+/// The configuration of a broker of a test: Kafka's defaults, one seed for all. Besides its usual listener it has one for those outside, at
+/// `outside-<id>:29092`.
 #[must_use]
 pub fn config(broker: BrokerId, voters: &[BrokerId]) -> BrokerConfig {
+    let mut listeners = ListenerEndpoint::alone("localhost", 9092);
+    listeners.push(ListenerEndpoint { name: "OUTSIDE".to_owned(), host: format!("outside-{}", broker.0), port: 29_092 });
     BrokerConfig {
         cluster_id: "AAAAAAAAAAAAAAAAAAAAAA".to_owned(),
         broker,
         voters: voters.to_vec(),
-        listeners: ListenerEndpoint::alone("localhost", 9092),
+        listeners,
         rack: None,
         seed: 7,
         raft: ottla_core::broker::RaftSettings::default(),
