@@ -53,7 +53,8 @@ pub const METRICS_PARTITIONS_MAX: usize = 5_000;
 pub const LEADER_CHANGES_MAX: usize = 64;
 /// Milliseconds a graceful stop waits for others to take over leaderships.
 pub const STOP_MS_MAX: u64 = 5_000;
-/// Partitions that one CreateTopics may ask for, over all its topics, as in Kafka. More: POLICY_VIOLATION for all of them.
+/// Partitions that one CreateTopics or CreatePartitions may ask for, over all its topics, as in Kafka. More: POLICY_VIOLATION for all of them.
+/// And that one AlterPartitionReassignments may name. More: POLICY_VIOLATION for the partitions that are left.
 pub const PARTITIONS_PER_REQUEST_MAX: usize = 10_000;
 /// Producer ids a broker takes from the controller at once, as in Kafka.
 pub const PRODUCER_ID_BLOCK: i32 = 1000;

@@ -6,7 +6,7 @@
     tools.py --record SINGLE THREE RESTART                       write the golden output, as brokers at these addresses give it: one broker,
                                                                  three brokers, and a shell command that restarts broker 1 of the three
 
-Golden output: `tests/golden/cli/`, recorded from Apache Kafka 4.3.1. Explained differences: a section of `tests/golden/differences.md`. What
+Golden output: `tests/golden/cli/`, recorded from Apache Kafka 4.3.1. Explained differences: two sections of `tests/golden/differences.md`. What
 varies from run to run is masked on both sides.
 """
 import difflib
@@ -23,7 +23,7 @@ from brokers import ROOT, Cluster, LaneFailed, main, say, testing_properties
 from kafkatools import Missing, Tools
 
 GOLDEN = os.path.join(ROOT, "tests", "golden", "cli")
-SECTIONS = ["Command line tools"]
+SECTIONS = ["Command line tools: what is not served yet", "Command line tools"]
 HEAD = "$ "
 
 MASKS = [

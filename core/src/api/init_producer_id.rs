@@ -50,6 +50,7 @@ pub fn respond(response: &ControllerResponse) -> InitProducerIdResponse {
         | ControllerResponse::DeleteTopics(_)
         | ControllerResponse::AlterConfigs(_)
         | ControllerResponse::CreatePartitions(_)
+        | ControllerResponse::Reassign(_)
         | ControllerResponse::Quorum(_) => failed(ErrorCode::UnknownServerError),
     }
 }

@@ -1,4 +1,5 @@
-//! ListPartitionReassignments: which partitions are on their way to other brokers. None ever is: replicas stay where they were placed.
+//! ListPartitionReassignments: which partitions are on their way to other brokers. None ever is: replicas stay where they were placed,
+//! and get another order at once (`controller::plan_reassign`).
 //! Asked all the same, by whoever describes topics; unknown topics and partitions are no error.
 //!
 //! Source: KIP-455; golden `list-reassignments*`.

@@ -7,6 +7,7 @@
 //! yet, which is answered in version 0 (KIP-511).
 
 pub mod alter_configs;
+pub mod alter_partition_reassignments;
 pub mod alter_replica_log_dirs;
 pub mod api_versions;
 pub mod create_partitions;
@@ -45,7 +46,8 @@ use crate::limits::{
 };
 use crate::output::{Output, Outputs};
 use crate::protocol::messages::{
-    alter_configs::AlterConfigsRequest, alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
+    alter_configs::AlterConfigsRequest, alter_partition_reassignments::AlterPartitionReassignmentsRequest,
+    alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
     create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest, delete_records::DeleteRecordsRequest,
     delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_log_dirs::DescribeLogDirsRequest, describe_producers::DescribeProducersRequest,
@@ -121,6 +123,8 @@ pub enum Ask {
     ElectLeaders(ElectLeadersRequest),
     /// DescribeQuorum.
     DescribeQuorum(DescribeQuorumRequest),
+    /// AlterPartitionReassignments.
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
     /// ListPartitionReassignments.
     ListPartitionReassignments(ListPartitionReassignmentsRequest),
     /// DescribeCluster.
@@ -164,6 +168,7 @@ impl ClientRequest {
             | Ask::AlterReplicaLogDirs(_)
             | Ask::UpdateFeatures(_)
             | Ask::UnregisterBroker(_)
+            | Ask::AlterPartitionReassignments(_)
             | Ask::ListPartitionReassignments(_) => 0,
             Ask::Metadata(_)
             | Ask::CreateTopics(_)
@@ -259,6 +264,9 @@ pub fn decode(frame: BytesMut) -> Result<ClientRequest, Refusal> {
         }
         Api::ElectLeaders => Ask::ElectLeaders(ElectLeadersRequest::decode(&mut reader, version)?),
         Api::DescribeQuorum => Ask::DescribeQuorum(DescribeQuorumRequest::decode(&mut reader, version)?),
+        Api::AlterPartitionReassignments => {
+            Ask::AlterPartitionReassignments(AlterPartitionReassignmentsRequest::decode(&mut reader, version)?)
+        }
         Api::ListPartitionReassignments => {
             Ask::ListPartitionReassignments(ListPartitionReassignmentsRequest::decode(&mut reader, version)?)
         }

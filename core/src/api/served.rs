@@ -42,6 +42,8 @@ pub enum Api {
     DescribeLogDirs,
     /// ElectLeaders.
     ElectLeaders,
+    /// AlterPartitionReassignments.
+    AlterPartitionReassignments,
     /// ListPartitionReassignments.
     ListPartitionReassignments,
     /// DescribeQuorum.
@@ -78,7 +80,7 @@ const fn same(api: Api, key: ApiKey, first: i16, last: i16) -> Served {
 }
 
 /// All of them, ascending by key.
-pub const SERVED: [Served; 25] = [
+pub const SERVED: [Served; 26] = [
     Served { api: Api::Produce, key: ApiKey::Produce, advertised: (0, 13), answered: (3, 13) },
     same(Api::Fetch, ApiKey::Fetch, 4, 18),
     same(Api::ListOffsets, ApiKey::ListOffsets, 1, 11),
@@ -96,6 +98,7 @@ pub const SERVED: [Served; 25] = [
     same(Api::CreatePartitions, ApiKey::CreatePartitions, 0, 3),
     same(Api::ElectLeaders, ApiKey::ElectLeaders, 0, 2),
     same(Api::IncrementalAlterConfigs, ApiKey::IncrementalAlterConfigs, 0, 1),
+    same(Api::AlterPartitionReassignments, ApiKey::AlterPartitionReassignments, 0, 1),
     same(Api::ListPartitionReassignments, ApiKey::ListPartitionReassignments, 0, 0),
     same(Api::DescribeQuorum, ApiKey::DescribeQuorum, 0, 2),
     same(Api::UpdateFeatures, ApiKey::UpdateFeatures, 0, 2),

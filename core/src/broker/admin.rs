@@ -6,15 +6,15 @@ use super::work::Work;
 use crate::api::alter_configs::AlterJob;
 use crate::api::describe_quorum::VoterEndpoints;
 use crate::api::{
-    ReplyTo, alter_replica_log_dirs, api_versions, create_partitions, create_topics, delete_topics, describe_cluster,
-    describe_configs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
+    ReplyTo, alter_partition_reassignments, alter_replica_log_dirs, api_versions, create_partitions, create_topics,
+    delete_topics, describe_cluster, describe_configs, describe_quorum, describe_topic_partitions, init_producer_id, metadata,
 };
 use crate::controller::{ControllerRequest, ControllerResponse};
 use crate::output::Outputs;
 use crate::protocol::messages::{
-    alter_replica_log_dirs::AlterReplicaLogDirsRequest, api_versions::ApiVersionsRequest,
-    create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest, delete_topics::DeleteTopicsRequest,
-    describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
+    alter_partition_reassignments::AlterPartitionReassignmentsRequest, alter_replica_log_dirs::AlterReplicaLogDirsRequest,
+    api_versions::ApiVersionsRequest, create_partitions::CreatePartitionsRequest, create_topics::CreateTopicsRequest,
+    delete_topics::DeleteTopicsRequest, describe_cluster::DescribeClusterRequest, describe_configs::DescribeConfigsRequest,
     describe_topic_partitions::DescribeTopicPartitionsRequest, init_producer_id::InitProducerIdRequest,
     metadata::MetadataRequest,
 };
@@ -29,6 +29,7 @@ pub(crate) enum AdminJob {
     CreateTopics(CreateTopicsRequest),
     DeleteTopics(DeleteTopicsRequest),
     CreatePartitions(CreatePartitionsRequest),
+    Reassign(AlterPartitionReassignmentsRequest),
     /// AlterConfigs.
     ReplaceConfigs(AlterJob),
     /// IncrementalAlterConfigs.
@@ -56,6 +57,7 @@ impl Broker {
             AdminJob::CreateTopics(request) => create_topics::plan(request),
             AdminJob::DeleteTopics(request) => delete_topics::plan(request, reply.version),
             AdminJob::CreatePartitions(request) => create_partitions::plan(request),
+            AdminJob::Reassign(request) => alter_partition_reassignments::plan(request),
             AdminJob::ReplaceConfigs(alter) | AdminJob::EditConfigs(alter) => match alter.plan() {
                 Some(asked) => asked,
                 None => return self.answer_admin(reply, job, ControllerResponse::AlterConfigs(Vec::new()), out),
@@ -83,6 +85,7 @@ impl Broker {
         match job {
             AdminJob::CreateTopics(request) => reply.answer(&create_topics::respond(&request, response, layers), out),
             AdminJob::CreatePartitions(request) => reply.answer(&create_partitions::respond(&request, response), out),
+            AdminJob::Reassign(request) => reply.answer(&alter_partition_reassignments::respond(&request, response), out),
             AdminJob::ReplaceConfigs(alter) => reply.answer(&alter.respond_replaced(response), out),
             AdminJob::EditConfigs(alter) => reply.answer(&alter.respond_edited(response), out),
             AdminJob::DeleteTopics(request) => reply.answer(&delete_topics::respond(&request, response, reply.version), out),

@@ -103,8 +103,7 @@ impl Broker {
     fn preferred_of(&self, group: GroupId) -> Option<BrokerId> {
         let cluster = self.local.controller.state();
         let (topic, number) = cluster.partition_of(group)?;
-        let partition = cluster.topic_by_id(topic)?.partitions.get(usize::try_from(number).ok()?)?;
-        partition.replicas.first().copied()
+        cluster.topic_by_id(topic)?.partition(number)?.replicas.first().copied()
     }
 
     /// When leaderships are balanced next; `None` where that is switched off.

@@ -71,6 +71,7 @@ impl Broker {
             }
             Ask::DescribeQuorum(request) => reply.answer(&describe_quorum::refuse(&request), out),
             Ask::ElectLeaders(request) => self.elect_leaders(now, reply, &request, out),
+            Ask::AlterPartitionReassignments(request) => self.submit(now, reply, AdminJob::Reassign(request), out),
             Ask::ListPartitionReassignments(_) => reply.answer(&list_partition_reassignments::respond(), out),
             Ask::CreateTopics(request) => self.submit(now, reply, AdminJob::create_topics(request), out),
             Ask::DeleteTopics(request) => self.submit(now, reply, AdminJob::delete_topics(request), out),

@@ -21,6 +21,7 @@
 //! kind 7 SetConfigs       resource (see ConfigResource), configs list (name text, value text)
 //! kind 8 AddPartitions    id u128, partitions list (group u64, replicas list i32), incarnation u64, number u64
 //! kind 9 RegisterBroker   broker i32, incarnation u64, endpoints list (listener text, host text, port u16), rack option text, directory u128
+//! kind 10 OrderReplicas   id u128, orders list (partition i32, replicas list i32)
 //! ```
 //! Term and proposal number let the proposer recognise its own command when it is committed. Bytes of another version or kind do not
 //! decode and are ignored by everyone; a later version that adds kinds must not propose them before every broker knows them.
@@ -95,6 +96,13 @@ pub enum Command {
         partitions: Vec<NewPartition>,
         /// Which request asked for it, so that a repeated request finds its own work.
         origin: RequestId,
+    },
+    /// Partitions of a topic have their replicas in another order; they stay the same ones.
+    OrderReplicas {
+        /// The topic's id.
+        id: TopicId,
+        /// Partitions and all their replicas, the preferred leader first.
+        orders: Vec<(i32, Vec<BrokerId>)>,
     },
 }
 
@@ -177,6 +185,7 @@ impl Command {
             Command::SetTopicConfigs { .. } => 6,
             Command::SetConfigs { .. } => 7,
             Command::AddPartitions { .. } => 8,
+            Command::OrderReplicas { .. } => 10,
         });
         out.u64(proposal.term.0);
         out.u64(proposal.number);
@@ -215,6 +224,13 @@ impl Command {
                 write_partitions(&mut out, partitions);
                 origin.write(&mut out);
             }
+            Command::OrderReplicas { id, orders } => {
+                out.u128(id.0);
+                out.list(orders, |out, (partition, replicas)| {
+                    out.i32(*partition);
+                    write_replicas(out, replicas);
+                });
+            }
         }
         Bytes::from(out.0)
     }
@@ -249,6 +265,10 @@ impl Command {
                 origin: RequestId::read(input)?,
             },
             9 => Command::RegisterBroker(Registration::read(input)?),
+            10 => Command::OrderReplicas {
+                id: TopicId(input.u128()?),
+                orders: input.list(8, |input| Some((input.i32()?, read_replicas(input)?)))?,
+            },
             _ => return None,
         };
         input.end()?;
@@ -270,15 +290,23 @@ fn read_configs(input: &mut ByteReader<'_>) -> Option<Vec<(String, String)>> {
 fn write_partitions(out: &mut ByteWriter, partitions: &[NewPartition]) {
     out.list(partitions, |out, partition| {
         out.u64(partition.group.0);
-        out.list(&partition.replicas, |out, broker| out.i32(broker.0));
+        write_replicas(out, &partition.replicas);
     });
 }
 
 fn read_partitions(input: &mut ByteReader<'_>) -> Option<Vec<NewPartition>> {
     input.list(12, |input| {
         let group = GroupId(input.u64()?);
-        Some(NewPartition { group, replicas: input.list(4, |input| input.i32().map(BrokerId))? })
+        Some(NewPartition { group, replicas: read_replicas(input)? })
     })
+}
+
+fn write_replicas(out: &mut ByteWriter, replicas: &[BrokerId]) {
+    out.list(replicas, |out, broker| out.i32(broker.0));
+}
+
+fn read_replicas(input: &mut ByteReader<'_>) -> Option<Vec<BrokerId>> {
+    input.list(4, |input| input.i32().map(BrokerId))
 }
 
 impl Registration {
@@ -388,7 +416,9 @@ pub(super) mod tests {
             first,
             length,
         });
-        prop_oneof![registration, fence, create, delete, block, set_topic, set, grow]
+        let orders = prop::collection::vec((-1..3i32, replicas()), 0..3);
+        let order = (0..6u128, orders).prop_map(|(id, orders)| Command::OrderReplicas { id: TopicId(id), orders });
+        prop_oneof![registration, fence, create, delete, block, set_topic, set, grow, order]
     }
 
     #[test]
@@ -432,7 +462,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn any_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..10u8) {
+        fn any_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0..12u8) {
             let _ = Command::decode(&bytes);
             if bytes.len() > 2 {
                 bytes[0] = VERSION;

@@ -188,6 +188,10 @@ impl Controller {
                 let question = Question::CreatePartitions { topics, validate_only };
                 self.ask(now, Purpose::Client(token), question, patience_ms(timeout_ms));
             }
+            ControllerRequest::Reassign { topics, allow_factor_change, timeout_ms } => {
+                let question = Question::Reassign { topics, allow_factor_change };
+                self.ask(now, Purpose::Client(token), question, patience_ms(timeout_ms));
+            }
             ControllerRequest::DescribeQuorum => {
                 self.ask(now, Purpose::Client(token), Question::Quorum, QUORUM_WAIT_MS);
             }
@@ -434,6 +438,7 @@ impl Controller {
             (Purpose::Client(token), Answer::CreatePartitions(growths)) => {
                 self.done(token, ControllerResponse::CreatePartitions(growths));
             }
+            (Purpose::Client(token), Answer::Reassign(verdicts)) => self.done(token, ControllerResponse::Reassign(verdicts)),
             (Purpose::Client(token), Answer::Quorum(quorum)) => self.done(token, ControllerResponse::Quorum(quorum)),
             (Purpose::Client(token), Answer::Failed(code)) => self.done(token, ControllerResponse::Failed(code)),
             (Purpose::Client(token), Answer::ProducerIds { .. }) => {
@@ -450,6 +455,7 @@ impl Controller {
                 | Answer::DeleteTopics(_)
                 | Answer::AlterConfigs(_)
                 | Answer::CreatePartitions(_)
+                | Answer::Reassign(_)
                 | Answer::Quorum(_)
                 | Answer::Failed(_),
             ) => self.give_producer_ids(now),

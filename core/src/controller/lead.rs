@@ -14,6 +14,7 @@ use super::plan_alter::plan_alter;
 use super::plan_create::plan_create;
 use super::plan_delete::plan_delete;
 use super::plan_grow::plan_grow;
+use super::plan_reassign::plan_reassign;
 use super::request::{Refusal, TopicDeletion, TopicRef};
 use super::state::{Change, ClusterState};
 use crate::config::BrokerSettings;
@@ -134,6 +135,10 @@ impl Lead {
             Question::CreatePartitions { topics, validate_only } => {
                 let (growths, commands) = plan_grow(&mut self.shadow, topics, *validate_only, id);
                 (Answer::CreatePartitions(growths), commands)
+            }
+            Question::Reassign { topics, allow_factor_change } => {
+                let (verdicts, commands) = plan_reassign(&mut self.shadow, topics, *allow_factor_change);
+                (Answer::Reassign(verdicts), commands)
             }
             Question::Quorum => {
                 self.out.push(LeadOutput::DescribeQuorum { to: from, id });

@@ -15,18 +15,21 @@
 //! kind 3 not the leader  id (u64, u64)
 //! kind 4 heartbeat       registration
 //! question: u8 1 CreateTopics (list topics, validate only bool), 2 DeleteTopics (list), 3 producer ids,
-//!           4 AlterConfigs (list changes, validate only bool), 5 CreatePartitions (list topics, validate only bool), 6 quorum
+//!           4 AlterConfigs (list changes, validate only bool), 5 CreatePartitions (list topics, validate only bool), 6 quorum,
+//!           7 Reassign (list topics, allow factor change bool)
 //! answer:   u8 1 CreateTopics (list), 2 DeleteTopics (list), 3 producer ids (first i64, length i32), 4 failed (i16),
 //!           5 AlterConfigs (list option refusal), 6 CreatePartitions (list (name text, option refusal)),
-//!           7 quorum (leader i32, epoch i32, high watermark i64, list (broker i32, log end i64, heard i64, caught up i64))
+//!           7 quorum (leader i32, epoch i32, high watermark i64, list (broker i32, log end i64, heard i64, caught up i64)),
+//!           8 Reassign (list option refusal)
 //! ```
 
 use super::bytes_io::{ByteReader, ByteWriter};
 use super::command::{Registration, RequestId};
 use super::request::{
-    ConfigChange, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation, TopicDeletion, TopicGrowth, TopicRef,
+    ConfigChange, CreatedTopic, Growth, NewTopic, Reassignment, Refusal, TopicCreation, TopicDeletion, TopicGrowth, TopicRef,
 };
-use super::request_bytes::{read_config_change, read_growth, read_quorum, write_config_change, write_growth, write_quorum};
+use super::request_bytes::{read_config_change, read_growth, read_quorum, read_reassignment};
+use super::request_bytes::{write_config_change, write_growth, write_quorum, write_reassignment};
 use crate::ids::{BrokerId, Index, TopicId};
 use crate::protocol::ErrorCode;
 use crate::raft::Quorum;
@@ -55,6 +58,7 @@ pub(super) enum Question {
     ProducerIds,
     AlterConfigs { changes: Vec<ConfigChange>, validate_only: bool },
     CreatePartitions { topics: Vec<Growth>, validate_only: bool },
+    Reassign { topics: Vec<Reassignment>, allow_factor_change: bool },
     Quorum,
 }
 
@@ -66,6 +70,7 @@ pub(super) enum Answer {
     ProducerIds { first: i64, length: i32 },
     AlterConfigs(Vec<Option<Refusal>>),
     CreatePartitions(Vec<TopicGrowth>),
+    Reassign(Vec<Option<Refusal>>),
     Quorum(Quorum),
     Failed(ErrorCode),
 }
@@ -143,6 +148,11 @@ impl Question {
                 out.list(topics, write_growth);
                 out.bool(*validate_only);
             }
+            Question::Reassign { topics, allow_factor_change } => {
+                out.u8(7);
+                out.list(topics, write_reassignment);
+                out.bool(*allow_factor_change);
+            }
         }
     }
     fn read(input: &mut ByteReader<'_>) -> Option<Question> {
@@ -155,6 +165,7 @@ impl Question {
             6 => Some(Question::Quorum),
             4 => Some(Question::AlterConfigs { changes: input.list(6, read_config_change)?, validate_only: input.bool()? }),
             5 => Some(Question::CreatePartitions { topics: input.list(7, read_growth)?, validate_only: input.bool()? }),
+            7 => Some(Question::Reassign { topics: input.list(6, read_reassignment)?, allow_factor_change: input.bool()? }),
             _ => None,
         }
     }
@@ -200,6 +211,10 @@ impl Answer {
                 out.u8(5);
                 out.list(verdicts, |out, refusal| out.option(refusal.as_ref(), write_refusal));
             }
+            Answer::Reassign(verdicts) => {
+                out.u8(8);
+                out.list(verdicts, |out, refusal| out.option(refusal.as_ref(), write_refusal));
+            }
             Answer::Quorum(quorum) => {
                 out.u8(7);
                 write_quorum(out, quorum);
@@ -235,6 +250,7 @@ impl Answer {
             4 => Some(Answer::Failed(ErrorCode::from_code(input.i16()?)?)),
             7 => Some(Answer::Quorum(read_quorum(input)?)),
             5 => Some(Answer::AlterConfigs(input.list(1, |input| input.option(read_refusal))?)),
+            8 => Some(Answer::Reassign(input.list(1, |input| input.option(read_refusal))?)),
             6 => Some(Answer::CreatePartitions(
                 input.list(3, |input| Some(TopicGrowth { name: input.text()?, refusal: input.option(read_refusal)? }))?,
             )),
@@ -364,7 +380,15 @@ mod tests {
             ])),
             answer(Answer::DeleteTopics(vec![TopicDeletion { name: None, id: TopicId(1), refusal: Some(refusal.clone()) }])),
             answer(Answer::AlterConfigs(vec![None, Some(refusal.clone())])),
-            answer(Answer::CreatePartitions(vec![TopicGrowth { name: "a".into(), refusal: Some(refusal) }])),
+            answer(Answer::CreatePartitions(vec![TopicGrowth { name: "a".into(), refusal: Some(refusal.clone()) }])),
+            request(Question::Reassign {
+                topics: vec![Reassignment {
+                    name: "a".into(),
+                    targets: vec![(0, Some(vec![BrokerId(2), BrokerId(1)])), (1, None)],
+                }],
+                allow_factor_change: true,
+            }),
+            answer(Answer::Reassign(vec![None, Some(refusal)])),
             answer(Answer::ProducerIds { first: 1000, length: 1000 }),
             answer(Answer::Failed(ErrorCode::RequestTimedOut)),
             Message::NotLeader { id },
@@ -397,7 +421,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_bytes_never_panic(sample in 0..15usize, at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn hostile_bytes_never_panic(sample in 0..samples().len(), at in any::<prop::sample::Index>(), byte in any::<u8>(), tail in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = samples()[sample].encode().to_vec();
             let at = at.index(bytes.len());
             bytes[at] = byte;

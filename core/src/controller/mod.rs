@@ -20,6 +20,7 @@ mod plan_alter;
 mod plan_create;
 mod plan_delete;
 mod plan_grow;
+mod plan_reassign;
 mod request;
 mod request_bytes;
 mod state;
@@ -32,8 +33,8 @@ pub use config_resource::ConfigResource;
 pub use controller::{Controller, ControllerConfig, ControllerRevision};
 pub use output::{ClusterChange, ControllerOutput};
 pub use request::{
-    ConfigChange, ConfigTarget, ControllerRequest, ControllerResponse, CreatedTopic, Growth, NewTopic, Refusal, TopicCreation,
-    TopicDeletion, TopicGrowth, TopicRef,
+    ConfigChange, ConfigTarget, ControllerRequest, ControllerResponse, CreatedTopic, Growth, NewTopic, Reassignment, Refusal,
+    TopicCreation, TopicDeletion, TopicGrowth, TopicRef,
 };
 pub use state::{BrokerState, ClusterState, DeletedTopic, PartitionState, TopicState};
 pub use topic_name::{check_topic_name, is_internal_topic};

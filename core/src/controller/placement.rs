@@ -77,13 +77,8 @@ pub(super) fn check_reachable(state: &ClusterState, factor: usize) -> Result<(),
     Ok(())
 }
 
-/// Whether a client's list may be the replicas of this partition; `factor`: how many the other partitions have.
-pub(super) fn check_replicas(
-    state: &ClusterState,
-    partition: impl core::fmt::Display,
-    replicas: &[BrokerId],
-    factor: Option<usize>,
-) -> Result<(), Refusal> {
+/// Whether a client's list names brokers that there are, each once.
+pub(super) fn check_list(state: &ClusterState, replicas: &[BrokerId]) -> Result<(), Refusal> {
     let bad = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
     if replicas.is_empty() {
         return bad("The manual partition assignment includes an empty replica list.".into());
@@ -97,6 +92,18 @@ pub(super) fn check_replicas(
             return bad(format!("The manual partition assignment includes the broker {broker} more than once."));
         }
     }
+    Ok(())
+}
+
+/// Whether a client's list may be the replicas of this new partition; `factor`: how many the other partitions have.
+pub(super) fn check_replicas(
+    state: &ClusterState,
+    partition: impl core::fmt::Display,
+    replicas: &[BrokerId],
+    factor: Option<usize>,
+) -> Result<(), Refusal> {
+    check_list(state, replicas)?;
+    let bad = |message: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, message));
     if let Some(factor) = factor.filter(|factor| *factor != replicas.len()) {
         return bad(format!(
             "The manual partition assignment includes a partition with {} replica(s), but this is not consistent with previous \

@@ -46,6 +46,15 @@ pub enum ControllerRequest {
         /// The client's patience.
         timeout_ms: i32,
     },
+    /// Gives the replicas of partitions another order; each succeeds or fails on its own.
+    Reassign {
+        /// In the order of the request.
+        topics: Vec<Reassignment>,
+        /// Whether a partition may get more or fewer replicas.
+        allow_factor_change: bool,
+        /// The client's patience.
+        timeout_ms: i32,
+    },
     /// A producer id no one else ever got.
     AllocateProducerId,
     /// How far the voters of the controller's group are.
@@ -79,6 +88,15 @@ pub struct Growth {
     pub count: i32,
     /// Replicas of each new partition, the preferred leader first; `None`: the controller places.
     pub assignments: Option<Vec<Vec<BrokerId>>>,
+}
+
+/// Partitions of a topic that are to have these replicas.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reassignment {
+    /// The topic's name.
+    pub name: String,
+    /// Partitions and their replicas, the preferred leader first; `None`: what is under way shall be given up.
+    pub targets: Vec<(i32, Option<Vec<BrokerId>>)>,
 }
 
 /// A topic to be created.
@@ -116,6 +134,8 @@ pub enum ControllerResponse {
     AlterConfigs(Vec<Option<Refusal>>),
     /// One entry per distinct name, in the order of their first mention.
     CreatePartitions(Vec<TopicGrowth>),
+    /// What stood against each partition, in order, those of the first topic first.
+    Reassign(Vec<Option<Refusal>>),
     /// A producer id; its epoch is 0.
     ProducerId(ProducerId),
     /// As the leader of the controller's group sees it.
@@ -134,6 +154,7 @@ impl ControllerResponse {
             | ControllerResponse::DeleteTopics(_)
             | ControllerResponse::AlterConfigs(_)
             | ControllerResponse::CreatePartitions(_)
+            | ControllerResponse::Reassign(_)
             | ControllerResponse::ProducerId(_)
             | ControllerResponse::Quorum(_) => ErrorCode::UnknownServerError,
         }

@@ -1,14 +1,15 @@
-//! Bytes of the larger parts of questions to the leader (changes of settings, growths of topics) and of the quorum it tells.
+//! Bytes of the larger parts of questions to the leader (changes of settings, growths of topics, reassignments) and of the quorum it tells.
 //!
 //! ```text
 //! change: u8 1 topic (name text) or 2 other (see ConfigResource); u8 1 replace (list (name text, value text))
 //!         or 2 edits (list (name text, u8 1 set (value text) 2 delete 3 append (items text) 4 subtract (items text)))
 //! growth: name text, count i32, assignments option list list i32
+//! reassignment: name text, targets list (partition i32, replicas option list i32)
 //! ```
 
 use super::bytes_io::{ByteReader, ByteWriter};
 use super::config_resource::ConfigResource;
-use super::request::{ConfigChange, ConfigTarget, Growth};
+use super::request::{ConfigChange, ConfigTarget, Growth, Reassignment};
 use crate::config::{Change, Edit};
 use crate::ids::{BrokerId, LeaderEpoch};
 use crate::raft::{Quorum, Voter};
@@ -91,6 +92,19 @@ pub(super) fn read_growth(input: &mut ByteReader<'_>) -> Option<Growth> {
     let (name, count) = (input.text()?, input.i32()?);
     let lists = |input: &mut ByteReader<'_>| input.list(4, |input| input.list(4, |input| input.i32().map(BrokerId)));
     Some(Growth { name, count, assignments: input.option(lists)? })
+}
+
+pub(super) fn write_reassignment(out: &mut ByteWriter, topic: &Reassignment) {
+    out.text(&topic.name);
+    out.list(&topic.targets, |out, (partition, replicas)| {
+        out.i32(*partition);
+        out.option(replicas.as_ref(), |out, replicas| out.list(replicas, |out, broker| out.i32(broker.0)));
+    });
+}
+
+pub(super) fn read_reassignment(input: &mut ByteReader<'_>) -> Option<Reassignment> {
+    let replicas = |input: &mut ByteReader<'_>| input.list(4, |input| input.i32().map(BrokerId));
+    Some(Reassignment { name: input.text()?, targets: input.list(5, |input| Some((input.i32()?, input.option(replicas)?)))? })
 }
 
 pub(super) fn write_quorum(out: &mut ByteWriter, quorum: &Quorum) {

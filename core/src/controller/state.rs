@@ -103,7 +103,21 @@ pub(super) enum Change {
     TopicDeleted(Box<TopicState>),
 }
 
+impl TopicState {
+    /// One of its partitions.
+    #[must_use]
+    pub fn partition(&self, number: i32) -> Option<&PartitionState> {
+        self.partitions.get(usize::try_from(number).ok()?)
+    }
+}
+
 impl PartitionState {
+    /// Whether this names all its replicas, each once.
+    pub(super) fn is_order(&self, replicas: &[BrokerId]) -> bool {
+        let sorted = |replicas: &[BrokerId]| replicas.iter().copied().collect::<BTreeSet<_>>();
+        replicas.len() == self.replicas.len() && sorted(replicas) == sorted(&self.replicas)
+    }
+
     fn new(partition: &NewPartition) -> PartitionState {
         PartitionState { group: partition.group, replicas: partition.replicas.clone() }
     }
@@ -219,6 +233,7 @@ impl ClusterState {
             Command::SetTopicConfigs { id, configs } => self.set_topic_configs(*id, configs),
             Command::SetConfigs { resource, configs } => self.set_configs(resource, configs),
             Command::AddPartitions { id, partitions, origin } => self.grow(*id, partitions, *origin),
+            Command::OrderReplicas { id, orders } => self.order_replicas(*id, orders),
         }
     }
 
@@ -277,6 +292,20 @@ impl ClusterState {
         topic.partitions.extend(added);
         topic.grown_by = origin;
         Change::PartitionsAdded { topic: id, first }
+    }
+
+    /// Who the replicas are never changes: raft's groups have their voters for life.
+    fn order_replicas(&mut self, id: TopicId, orders: &[(i32, Vec<BrokerId>)]) -> Change {
+        let Some(topic) = self.names.get(&id).and_then(|name| self.topics.get_mut(name)) else { return Change::Ignored };
+        let is_legal = orders.iter().all(|(number, order)| topic.partition(*number).is_some_and(|p| p.is_order(order)));
+        if orders.is_empty() || !is_legal {
+            return Change::Ignored;
+        }
+        for (number, order) in orders {
+            let place = usize::try_from(*number).expect("there is such a partition");
+            topic.partitions[place].replicas.clone_from(order);
+        }
+        Change::Quiet
     }
 
     fn set_topic_configs(&mut self, id: TopicId, configs: &[(String, String)]) -> Change {
@@ -360,6 +389,8 @@ impl ClusterState {
                 assert_eq!(self.partition_of(partition.group), Some((topic.id, number)), "groups lead to partitions");
                 assert!(!partition.replicas.is_empty(), "a partition has a replica");
                 assert!(partition.replicas.iter().all(|b| self.brokers.contains_key(b)), "replicas are registered");
+                let distinct: BTreeSet<_> = partition.replicas.iter().collect();
+                assert_eq!(distinct.len(), partition.replicas.len(), "no replica stands twice in a list");
             }
         }
         assert_eq!(groups, self.groups.len(), "no group without a partition");
@@ -386,6 +417,11 @@ mod tests {
     fn more_partitions(id: u128, groups: &[u64]) -> Command {
         let partitions = groups.iter().map(|g| NewPartition { group: GroupId(*g), replicas: vec![BrokerId(1)] }).collect();
         Command::AddPartitions { id: TopicId(id), partitions, origin: RequestId { incarnation: 1, number: 5 } }
+    }
+
+    fn order(id: u128, partition: i32, replicas: &[i32]) -> Command {
+        let replicas = replicas.iter().map(|id| BrokerId(*id)).collect();
+        Command::OrderReplicas { id: TopicId(id), orders: vec![(partition, replicas)] }
     }
 
     fn state_with_broker() -> ClusterState {
@@ -467,6 +503,37 @@ mod tests {
         assert_eq!(state.apply(&Command::RegisterBroker(registration(1, 8))), Change::Broker(BrokerId(1)));
         assert_eq!(state.apply(&Command::FenceBroker { id: BrokerId(1), incarnation: 7 }), Change::Ignored);
         assert_eq!(state.live_brokers().count(), 1);
+    }
+
+    #[test]
+    fn replicas_change_their_order_and_nothing_else() {
+        let mut state = state_with_broker();
+        for id in 2..=3 {
+            state.apply(&Command::RegisterBroker(registration(id, 7)));
+        }
+        let partitions = (1..=2).map(|group| NewPartition { group: GroupId(group), replicas: [1, 2, 3].map(BrokerId).to_vec() });
+        let (name, id, origin) = ("a".into(), TopicId(1), RequestId::default());
+        state.apply(&Command::CreateTopic { name, id, configs: vec![], partitions: partitions.collect(), origin });
+        let before = state.clone();
+        let none = Command::OrderReplicas { id, orders: vec![] };
+        let (good, bad) = (order(1, 0, &[2, 1, 3]), order(1, 1, &[2, 1]));
+        let both = match (good.clone(), bad.clone()) {
+            (Command::OrderReplicas { orders: mut all, .. }, Command::OrderReplicas { orders, .. }) => {
+                all.extend(orders);
+                Command::OrderReplicas { id, orders: all }
+            }
+            _ => unreachable!("both order replicas"),
+        };
+        let others = [order(1, 0, &[2, 1, 4]), order(1, 0, &[2, 1, 1]), order(1, 0, &[]), order(1, 0, &[1, 2, 3, 3])];
+        let absent = [order(2, 0, &[2, 1, 3]), order(1, 2, &[2, 1, 3]), order(1, -1, &[2, 1, 3])];
+        for illegal in others.into_iter().chain(absent).chain([bad, both, none]) {
+            assert_eq!(state.apply(&illegal), Change::Ignored, "{illegal:?}");
+            assert_eq!(state, before, "{illegal:?}");
+        }
+        assert_eq!(state.apply(&good), Change::Quiet);
+        let lists: Vec<_> = state.topic("a").expect("there").partitions.iter().map(|p| p.replicas.clone()).collect();
+        assert_eq!(lists, [[2, 1, 3].map(BrokerId), [1, 2, 3].map(BrokerId)]);
+        state.check_invariants();
     }
 
     #[test]

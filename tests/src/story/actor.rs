@@ -50,6 +50,7 @@ impl Actor {
             "alter-config" => self.alter_config(command),
             "add-partitions" => self.add_partitions(command),
             "elect" => self.elect(command),
+            "order" => self.order(command),
             "describe" => self.describe(command),
             "produce" => self.produce(command),
             "answer" => self.answer(command),

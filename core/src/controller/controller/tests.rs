@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Change, Edit};
-use crate::controller::{ConfigChange, ConfigTarget, Growth, NewTopic, TopicRef};
+use crate::controller::{ConfigChange, ConfigTarget, Growth, NewTopic, Reassignment, TopicRef};
 use crate::ids::GroupId;
 use crate::time::WallTime;
 use std::collections::BTreeMap;
@@ -170,7 +170,9 @@ fn code(response: Option<&ControllerResponse>) -> Option<i16> {
     Some(match response? {
         ControllerResponse::CreateTopics(list) => list[0].result.as_ref().err().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::DeleteTopics(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
-        ControllerResponse::AlterConfigs(list) => list[0].as_ref().map_or(0, |refusal| refusal.code.code()),
+        ControllerResponse::AlterConfigs(list) | ControllerResponse::Reassign(list) => {
+            list[0].as_ref().map_or(0, |refusal| refusal.code.code())
+        }
         ControllerResponse::CreatePartitions(list) => list[0].refusal.as_ref().map_or(0, |refusal| refusal.code.code()),
         ControllerResponse::ProducerId(_) | ControllerResponse::Quorum(_) => 0,
         ControllerResponse::Failed(code) => code.code(),
@@ -432,6 +434,26 @@ fn settings_and_partitions_are_changed_through_any_broker() {
         let node = cluster.node(broker);
         let topic = node.state().topic("a").expect("there");
         assert_eq!((node.topic_settings(topic).max_message_bytes, topic.partitions.len()), (1000, 5));
+    }
+}
+
+#[test]
+fn replicas_are_ordered_through_any_broker() {
+    let mut cluster = Cluster::new(3);
+    cluster.submit(1, 1, create("a"));
+    cluster.settle();
+    let order = |replicas: [i32; 3]| {
+        let targets = vec![(1, Some(replicas.map(BrokerId).to_vec()))];
+        let topics = vec![Reassignment { name: "a".into(), targets }];
+        ControllerRequest::Reassign { topics, allow_factor_change: true, timeout_ms: 1000 }
+    };
+    cluster.submit(3, 2, order([3, 1, 2]));
+    cluster.submit(2, 3, order([3, 1, 4]));
+    cluster.settle();
+    assert_eq!([2, 3].map(|token| code(cluster.answers.get(&token))), [Some(0), Some(39)]);
+    for broker in 1..=3 {
+        let topic = cluster.node(broker).state().topic("a").expect("there");
+        assert_eq!(topic.partitions[1].replicas, [3, 1, 2].map(BrokerId));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::{Actor, Lines, PATIENCE_MS, error_name, silent};
 use crate::story::Command;
-use ottla_core::protocol::messages::{create_partitions, elect_leaders, incremental_alter_configs};
+use ottla_core::protocol::messages::{
+    alter_partition_reassignments, create_partitions, elect_leaders, incremental_alter_configs,
+};
 
 /// Kafka's numbers for topics and brokers in requests about settings.
 const TOPIC: i8 = 2;
@@ -46,6 +48,33 @@ impl Actor {
             },
         };
         self.settle()?;
+        Ok(vec![line])
+    }
+
+    /// `order T/0 replicas=1,0,2`: the first of them becomes its preferred leader.
+    pub(super) fn order(&mut self, command: &Command) -> Lines {
+        use alter_partition_reassignments::request::{Partitions, Topics};
+        let (name, partition) = command.place()?;
+        let ids = command.option("replicas").ok_or("order needs replicas")?.split(',').map(str::parse);
+        let replicas: Result<Vec<i32>, _> = ids.collect();
+        let replicas = Some(replicas.map_err(|_| "replicas are numbers of brokers")?);
+        let topic = Topics { name: name.as_str().into(), partitions: vec![Partitions { partition_index: partition, replicas }] };
+        let request = alter_partition_reassignments::AlterPartitionReassignmentsRequest {
+            timeout_ms: 5_000,
+            allow_replication_factor_change: true,
+            topics: vec![topic],
+        };
+        let at = self.at(command)?;
+        let line = match self.call(at, &request, 1, PATIENCE_MS) {
+            Err(silence) => silent(at, silence),
+            Ok(response) => {
+                let partitions = response.responses.first().map(|topic| &topic.partitions);
+                match partitions.and_then(|partitions| partitions.first()).map_or(-1, |partition| partition.error_code) {
+                    0 => format!("replicas of {name}/{partition} are in that order"),
+                    code => format!("replicas of {name}/{partition} stay as they are: {}", error_name(code)),
+                }
+            }
+        };
         Ok(vec![line])
     }
 
