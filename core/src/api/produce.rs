@@ -267,6 +267,14 @@ impl ProduceJob {
         self.settle(part, Outcome::appended(base_offset, stamped, log_start));
     }
 
+    /// An admitted batch is in the log, and committed, but fewer replicas are in sync than the topic demands. As in Kafka the answer tells
+    /// its offset all the same (`Partition.checkEnoughReplicasReachOffset`).
+    pub fn settle_too_few(&mut self, part: usize, base_offset: Offset, log_start: Offset) {
+        let stamped = self.parts[part].log_append_time_ms;
+        let error = Some(ErrorCode::NotEnoughReplicasAfterAppend);
+        self.settle(part, Outcome { error, ..Outcome::appended(base_offset, stamped, log_start) });
+    }
+
     /// An admitted batch is one that is in the log already: its answer tells the batch's timestamp whatever the topic's timestamp type
     /// is, as Kafka's does (`idem-duplicate`).
     pub fn repeats(&mut self, part: usize, timestamp_ms: i64) {

@@ -3,8 +3,9 @@
 use super::Broker;
 use super::recovery::producer_rules;
 use super::spread::KIND_CONTROLLER;
+use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::controller::{ClusterChange, ControllerOutput};
-use crate::ids::{GroupId, Index, Term, TopicPartition};
+use crate::ids::{GroupId, Index, Offset, Term, TopicPartition};
 use crate::output::Outputs;
 use crate::partition::{Appended, Partition, Producers};
 use crate::protocol::ErrorCode;
@@ -105,11 +106,13 @@ impl Broker {
         }
     }
 
-    /// Waiters up to a committed index are released as far as enough replicas hold their entries.
+    /// Waiters up to a committed index are released as far as enough replicas hold their entries. Where fewer than that are in sync the others
+    /// are told so, as by Kafka: a replica that is away may stay away for long.
     pub(super) fn release_committed(&mut self, now: Now, group: GroupId, committed: Index, out: &mut Outputs) {
         let Some(partition) = self.local.partitions.get(&group) else { return };
         let Some(raft) = self.local.replicas.group(group) else { return };
         let mut index = committed;
+        let mut is_hopeless = false;
         if partition.wants_more_than_quorum() {
             let replicas_min = partition.replicas_min();
             let mut first = partition.acks.first_uncommitted();
@@ -122,13 +125,26 @@ impl Broker {
                 index = next;
                 first = partition.acks.next_uncommitted(next);
             }
-            if first.is_some_and(|next| next <= committed) {
+            let is_waiting = first.is_some_and(|next| next <= committed);
+            is_hopeless = is_waiting && raft.in_sync(now, IN_SYNC_LAG_MS_MAX).len() < replicas_min;
+            if is_waiting && !is_hopeless {
                 self.gated.insert(group);
             } else {
                 self.gated.remove(&group);
             }
         }
         self.release(now, group, out, |partition, released| partition.acks.release_committed(index, released));
+        if is_hopeless {
+            self.give_up(now, group, committed, out);
+        }
+    }
+
+    fn give_up(&mut self, now: Now, group: GroupId, committed: Index, out: &mut Outputs) {
+        let log_start = self.local.replicas.group(group).map_or(Offset(0), |raft| raft.log().log_start());
+        let Some(partition) = self.local.partitions.get_mut(&group) else { return };
+        for appended in partition.acks.give_up_committed(committed) {
+            self.settle(now, appended.waiter, out, |job, part| job.settle_too_few(part, appended.base_offset, log_start));
+        }
     }
 
     /// Committed entries whose waiters demand more replicas: looked at every round, since no event tells of an acknowledgement that

@@ -1,7 +1,8 @@
 //! Produce requests that wait for their batch, in log order.
 //!
 //! A waiter is one batch of one request. It is released by the first of: its index was written here (acks=1), its index is
-//! committed and enough replicas hold it (acks=all), or it is lost: this broker stopped leading, or the entry was cut away.
+//! committed and enough replicas hold it (acks=all) or can't be expected to, or it is lost: this broker stopped leading, or the entry was
+//! cut away.
 //! Knows nothing of connections or wire formats.
 //!
 //! A repeated batch waits like the one it repeats, for the same index.
@@ -72,6 +73,13 @@ impl AckQueue {
         // A commit proves a quorum wrote it; whether this broker's own page-cache completion was reported does not matter.
         release(&mut self.written, index, released);
         release(&mut self.committed, index, released);
+    }
+
+    /// Entries up to `index` are committed, and fewer replicas are in sync than the topic demands: those who wait for them, in log order.
+    pub fn give_up_committed(&mut self, index: Index) -> Vec<Appended> {
+        let mut given_up = Vec::new();
+        release(&mut self.committed, index, &mut given_up);
+        given_up
     }
 
     /// Index of the first waiter that needs the commit.
@@ -179,6 +187,16 @@ mod tests {
         acks.release_committed(Index(9), &mut out);
         assert_eq!(out, vec![at(3)]);
         assert!(acks.is_empty());
+    }
+
+    #[test]
+    fn only_who_needs_the_replicas_is_given_up() {
+        let mut acks = AckQueue::default();
+        acks.wait_written(at(2));
+        acks.wait_committed(at(3));
+        acks.wait_committed(at(5));
+        assert_eq!(acks.give_up_committed(Index(4)), vec![at(3)]);
+        assert_eq!(acks.iter().copied().collect::<Vec<_>>(), vec![at(2), at(5)]);
     }
 
     #[test]
