@@ -202,7 +202,7 @@ fn a_round_takes_so_many_inputs_and_leaves_the_rest_for_the_next() {
         let mut first = Outputs::default();
         let broker = recovery.finish(host.now(), &mut first);
         let (inbox, receiver) = Inbox::new();
-        let disk = FileDisk::start(layout, inbox.clone(), 100).expect("threads");
+        let disk = FileDisk::start(layout, inbox.clone(), 100, 0).expect("threads");
         let book = PeerBook { cluster_id: "c".to_string(), broker: BrokerId(1), boot: 1, peers: Vec::new() };
         let (clients, _) = listener(&host).await;
         let log = Logger::root(Discard, o!());

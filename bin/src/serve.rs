@@ -188,7 +188,7 @@ async fn run(node: NodeConfiguration, shell: Shell) -> Result<(), String> {
     let config = broker_config(&node, folder.cluster_id(), boot[3]);
     let (layout, broker) = recover(&host, config, &folder, log)?;
     let handles = handles_max();
-    let disk = FileDisk::start(layout, inbox.clone(), handles / HANDLES_FOR_FILES)
+    let disk = FileDisk::start(layout, inbox.clone(), handles / HANDLES_FOR_FILES, node.disk_reserve)
         .map_err(|error| format!("No threads for the disk: {error}."))?;
     let (lookout, flushes) = (inbox.lookout(), disk.flushes());
     let book = PeerBook {

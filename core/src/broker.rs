@@ -128,6 +128,7 @@ impl Broker {
                     self.read_done(now, read, out);
                 }
             }
+            Input::DiskFull { is_full } => self.local.is_disk_full = is_full,
             Input::Stop => self.stop(now, out),
         }
     }

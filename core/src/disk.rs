@@ -8,6 +8,8 @@
 //!   (fsynced, with the directory entry if the file is new). All others complete once, with `Durable` (or `Read`);
 //! - an append is at the end of the file: `position` equals its length, which the host may assert;
 //! - before a broker starts, all that is found is made durable: recovery deletes files because a record says so, which must not be lost then;
+//! - an append or a new folder that finds no room on the volume waits until there is room, with all that were issued behind it; what of it was
+//!   written is taken back. The broker is told by [`crate::input::Input::DiskFull`], before if possible, so that it stops to ask for more;
 //! - a failed operation is reported once and the host stops performing any further ones: the core halts on it (no fsync is
 //!   ever retried, see fsyncgate).
 

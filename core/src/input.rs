@@ -52,6 +52,12 @@ pub enum Input {
     },
     /// A disk operation got further.
     Disk(DiskDone),
+    /// The volume of the data folder is (almost) full, or has room again. Appends that find no room are neither lost nor failed: they complete
+    /// when there is some.
+    DiskFull {
+        /// Whether new records are to be refused.
+        is_full: bool,
+    },
     /// The operator asks for a graceful stop: hand leadership over, then [`crate::output::Output::Stopped`].
     Stop,
 }

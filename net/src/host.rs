@@ -60,4 +60,9 @@ pub trait Disk: 'static {
     fn volume(&self) -> Option<Volume> {
         None
     }
+
+    /// Whether operations wait for room on the volume: then [`Disk::submit`] is called once a round, if only to try again.
+    fn is_waiting(&self) -> bool {
+        false
+    }
 }

@@ -110,6 +110,7 @@ impl Watch {
             | Input::Peer { .. }
             | Input::PeerUp { .. }
             | Input::PeerDown { .. }
+            | Input::DiskFull { .. }
             | Input::Stop => {}
         }
     }

@@ -154,7 +154,7 @@ impl<H: Host> Node<H> {
                 Output::Stopped => ended = ended.or(Some(Ended::Stopped)),
             }
         }
-        if !self.disk_ops.is_empty() {
+        if !self.disk_ops.is_empty() || self.disk.is_waiting() {
             self.watch.issued(self.disk_ops.len(), now);
             self.disk.submit(std::mem::take(&mut self.disk_ops));
         }

@@ -8,7 +8,7 @@
 use super::address::{Address, Listener};
 use super::layers::Counting;
 use super::log_settings::LogSettings;
-use super::own::{CLUSTER_ID, METRICS_LISTENER, own_setting};
+use super::own::{CLUSTER_ID, DISK_RESERVE, METRICS_LISTENER, own_setting};
 use super::{Finding, id_text};
 use ottla_core::config::broker_setting;
 use ottla_core::ids::BrokerId;
@@ -20,7 +20,7 @@ use std::path::PathBuf;
 const CONTROLLER: &str = "CONTROLLER";
 
 /// Settings the core does not get as they were given: the shell acts upon them, or there is only one way.
-const OWN: [&str; 14] = [
+const OWN: [&str; 15] = [
     "node.id",
     "broker.id",
     "listeners",
@@ -35,6 +35,7 @@ const OWN: [&str; 14] = [
     "inter.broker.listener.name",
     CLUSTER_ID,
     METRICS_LISTENER,
+    DISK_RESERVE,
 ];
 
 /// Where metrics and health are served.
@@ -78,6 +79,8 @@ pub struct NodeConfiguration {
     pub rack: Option<String>,
     /// `ottla.metrics.listener`.
     pub metrics: MetricsPlace,
+    /// `ottla.disk.reserve.bytes`.
+    pub disk_reserve: u64,
     /// Everything else, for the core.
     pub settings: Vec<(String, String)>,
 }
@@ -102,6 +105,7 @@ impl NodeConfiguration {
         let data = reader.data();
         let (cluster_id, rack) = (reader.filled(CLUSTER_ID), reader.filled("broker.rack"));
         let metrics = reader.metrics();
+        let disk_reserve = reader.disk_reserve();
         for (name, sentence) in LogSettings::read(counting).1 {
             reader.note(name, sentence);
         }
@@ -116,6 +120,7 @@ impl NodeConfiguration {
             cluster_id: cluster_id.map(str::to_string),
             rack: rack.map(str::to_string),
             metrics: metrics?,
+            disk_reserve: disk_reserve?,
             settings: others.map(|entry| (entry.name.clone(), entry.value.clone())).collect(),
         })
     }
@@ -352,6 +357,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn disk_reserve(&mut self) -> Option<u64> {
+        let default = own_setting(DISK_RESERVE).and_then(|own| own.default);
+        let text = self.filled(DISK_RESERVE).or(default).unwrap_or_default();
+        match text.parse() {
+            Ok(bytes) => Some(bytes),
+            Err(_) => self.fault(DISK_RESERVE, format!("{DISK_RESERVE}={text} is not a number of bytes, 0 or more.")),
+        }
+    }
+
     fn data(&mut self) -> Option<PathBuf> {
         let Some((name, data)) = ["log.dirs", "log.dir"].iter().find_map(|name| Some((name, self.filled(name)?))) else {
             return self.fault("log.dirs", "log.dirs is missing: set it to the folder for this broker's data.");
@@ -479,6 +493,10 @@ message.max.bytes 2000
             (
                 "node.id=1\nlog.dirs=a\nlisteners=A://h:1\nlistener.security.protocol.map=B:PLAINTEXT,A:SASL_SSL",
                 "SASL_SSL of the listener A",
+            ),
+            (
+                "node.id=1\nlog.dirs=a\nottla.disk.reserve.bytes=1G",
+                "ottla.disk.reserve.bytes=1G is not a number of bytes, 0 or more.",
             ),
             ("node.id=1\nlog.dirs=a\nottla.metrics.listener=9404", "\"9404\" is no host:port, nor is it \"off\"."),
             ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names B, which listeners does not name"),

@@ -5,11 +5,14 @@
 //! the flush engine, reads and the rest by a small pool. Only where more files wait to be flushed than may be open does the caller wait.
 //! - appends to one file are performed and told in the order of issue;
 //! - the first failure is told once; nothing is performed or told after it;
+//! - an append or a new folder that finds no room is no failure: what was written of it is taken back, and it waits, with all that were issued
+//!   behind it, until there is room;
 //! - open files ≤ `handles_max` kept + as many that wait to be flushed + one or two of each thread.
 
 mod flush;
 mod handles;
 mod layout;
+mod room;
 
 pub use flush::sync_folder;
 pub use layout::{Layout, META};
@@ -21,7 +24,8 @@ use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Invent
 use ottla_core::ids::DiskId;
 use ottla_core::input::Input;
 use ottla_net::{Disk, Inbox, Timing};
-use std::collections::BTreeMap;
+use room::{Room, is_no_room, volume_of};
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Write};
 use std::os::unix::fs::FileExt;
@@ -45,6 +49,24 @@ pub struct FileDisk {
     lengths: BTreeMap<FileName, u64>,
     flusher: Flusher,
     pool: Sender<(DiskId, Job)>,
+    room: Room,
+    /// Appends and folders that wait for room, in the order of issue.
+    waiting: VecDeque<DiskOp>,
+}
+
+/// Why an operation was not performed.
+#[derive(Debug)]
+enum Trouble {
+    /// There is no room on the volume for it now; nothing of it is left.
+    NoRoom,
+    /// The disk fails.
+    Failed(String),
+}
+
+impl From<String> for Trouble {
+    fn from(reason: String) -> Trouble {
+        Trouble::Failed(reason)
+    }
 }
 
 /// How long flushes of files took.
@@ -94,11 +116,13 @@ impl Report {
 }
 
 impl FileDisk {
-    /// Starts the threads over a scanned folder. Completions go to `inbox`; at most about twice `handles_max` files are open.
+    /// Starts the threads over a scanned folder. Completions go to `inbox`; at most about twice `handles_max` files are open. The broker is told
+    /// when less than `reserve` bytes are left on the volume.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn start(layout: Layout, inbox: Inbox, handles_max: usize) -> io::Result<FileDisk> {
+    pub fn start(layout: Layout, inbox: Inbox, handles_max: usize, reserve: u64) -> io::Result<FileDisk> {
+        let room = Room::watch(layout.root().to_path_buf(), reserve, inbox.clone())?;
         let report = Report { inbox, flushes: Flushes::default(), has_failed: Arc::default() };
         let handles = Arc::new(Mutex::new(Handles::new(handles_max)));
         let flusher = Flusher::start(report.clone(), handles_max)?;
@@ -108,7 +132,8 @@ impl FileDisk {
             let (jobs, report, handles) = (jobs.clone(), report.clone(), handles.clone());
             thread::Builder::new().name(format!("disk-{number}")).spawn(move || work(&jobs, &report, &handles))?;
         }
-        Ok(FileDisk { layout, report, handles, lengths: BTreeMap::new(), flusher, pool })
+        let waiting = VecDeque::new();
+        Ok(FileDisk { layout, report, handles, lengths: BTreeMap::new(), flusher, pool, room, waiting })
     }
 
     /// How long its flushes take; goes on counting.
@@ -117,36 +142,72 @@ impl FileDisk {
         self.report.flushes.clone()
     }
 
-    fn perform(&mut self, id: DiskId, action: DiskAction) -> Result<(), String> {
-        match action {
-            DiskAction::Append { file, position, data } => {
-                self.append(id, file, position, &data).map_err(|error| format!("{file:?} can't be written: {error}"))
+    /// Performs an operation, or keeps it until there is room.
+    fn take(&mut self, operation: DiskOp) {
+        let needs_room = matches!(operation.action, DiskAction::Append { .. } | DiskAction::CreateGroup { .. });
+        if needs_room && !self.waiting.is_empty() {
+            self.waiting.push_back(operation);
+            return;
+        }
+        match self.perform(operation.id, &operation.action) {
+            Ok(()) => {}
+            Err(Trouble::NoRoom) => {
+                self.room.none();
+                self.waiting.push_back(operation);
             }
+            Err(Trouble::Failed(reason)) => self.report.failed(operation.id, reason),
+        }
+    }
+
+    /// Tries again what waits for room.
+    fn try_again(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        while let Some(operation) = self.waiting.pop_front() {
+            match self.perform(operation.id, &operation.action) {
+                Ok(()) => {}
+                Err(Trouble::NoRoom) => {
+                    self.waiting.push_front(operation);
+                    return;
+                }
+                Err(Trouble::Failed(reason)) => return self.report.failed(operation.id, reason),
+            }
+        }
+        self.room.found();
+    }
+
+    fn perform(&mut self, id: DiskId, action: &DiskAction) -> Result<(), Trouble> {
+        match action {
+            DiskAction::Append { file, position, data } => self.append(id, *file, *position, data).map_err(|error| {
+                if is_no_room(&error) { Trouble::NoRoom } else { Trouble::Failed(format!("{file:?} can't be written: {error}")) }
+            }),
             DiskAction::Read { file, position, length } => {
-                let path = self.path(file)?;
-                self.hand(id, Job::Read { name: file, path, position, length })
+                let path = self.path(*file)?;
+                self.hand(id, Job::Read { name: *file, path, position: *position, length: *length })
             }
             DiskAction::CreateGroup { group, label } => {
-                let folder = self.layout.add_group(group, &label);
+                let folder = self.layout.add_group(*group, label);
                 match fs::create_dir(&folder) {
+                    Err(error) if is_no_room(&error) => Err(Trouble::NoRoom),
                     Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                        Err(format!("{} can't be made: {error}", folder.display()))
+                        Err(Trouble::Failed(format!("{} can't be made: {error}", folder.display())))
                     }
                     Ok(()) | Err(_) => self.hand(id, Job::SyncFolder(self.layout.root().to_path_buf())),
                 }
             }
             DiskAction::RemoveGroup { group } => {
-                self.forget(|name| name.group() == Some(group));
+                self.forget(|name| name.group() == Some(*group));
                 let parent = self.layout.root().to_path_buf();
-                match self.layout.remove_group(group) {
+                match self.layout.remove_group(*group) {
                     Some(folder) => self.hand(id, Job::RemoveFolder { folder, parent }),
                     None => self.hand(id, Job::SyncFolder(parent)),
                 }
             }
             DiskAction::Truncate { file, length } => {
-                self.forget(|name| name == file);
-                let path = self.path(file)?;
-                self.hand(id, Job::Truncate { path, length })
+                self.forget(|name| name == *file);
+                let path = self.path(*file)?;
+                self.hand(id, Job::Truncate { path, length: *length })
             }
             DiskAction::Remove { files } => {
                 self.forget(|name| files.contains(&name));
@@ -186,10 +247,30 @@ impl FileDisk {
         if length != position {
             return Err(io::Error::other(format!("it has {length} bytes, {position} were expected")));
         }
-        let added = write_all(&file, data)?;
+        let added = match write_all(&file, data) {
+            Ok(added) => added,
+            Err(error) => {
+                if is_no_room(&error) {
+                    self.take_back(name, &file, position)?;
+                }
+                return Err(error);
+            }
+        };
         self.lengths.insert(name, position + added);
+        self.room.written(added);
         self.report.all(std::iter::once((id, DiskStage::Written)));
         self.flusher.written(id, name, &file, new_in);
+        Ok(())
+    }
+
+    /// An append to a file found no room: the file is as long as before, and if it was new it counts as new again.
+    fn take_back(&mut self, name: FileName, file: &File, position: u64) -> io::Result<()> {
+        if file.metadata()?.len() > position {
+            file.set_len(position)?;
+        }
+        if position == 0 {
+            self.handles.lock().unwrap_or_else(PoisonError::into_inner).remove_all(|other| other == name);
+        }
         Ok(())
     }
 
@@ -197,8 +278,8 @@ impl FileDisk {
         self.layout.path(name).ok_or_else(|| format!("{name:?} has no folder"))
     }
 
-    fn hand(&self, id: DiskId, job: Job) -> Result<(), String> {
-        self.pool.send((id, job)).map_err(|_| "the disk's threads are gone".to_string())
+    fn hand(&self, id: DiskId, job: Job) -> Result<(), Trouble> {
+        self.pool.send((id, job)).map_err(|_| Trouble::Failed("the disk's threads are gone".to_string()))
     }
 
     fn forget(&mut self, is_meant: impl Fn(FileName) -> bool) {
@@ -209,22 +290,22 @@ impl FileDisk {
 
 impl Disk for FileDisk {
     fn submit(&mut self, operations: Vec<DiskOp>) {
-        for DiskOp { id, action } in operations {
+        self.try_again();
+        for operation in operations {
             if self.report.has_failed.load(Ordering::Acquire) {
                 return;
             }
-            if let Err(reason) = self.perform(id, action) {
-                self.report.failed(id, reason);
-            }
+            self.take(operation);
         }
         self.flusher.go();
     }
 
     fn volume(&self) -> Option<Volume> {
-        let found = rustix::fs::statvfs(self.layout.root()).ok()?;
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        // As Java's file stores tell Kafka: what is kept for the superuser is not usable.
-        Some(Volume { total_bytes: bytes(found.f_blocks), usable_bytes: bytes(found.f_bavail) })
+        volume_of(self.layout.root())
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 }
 

@@ -58,7 +58,7 @@ fn next(inbox: &mut InboxReceiver) -> Option<Input> {
 fn open(folder: &Path) -> (FileDisk, InboxReceiver) {
     let (inbox, receiver) = Inbox::new();
     let (layout, _) = Layout::scan(folder).expect("readable");
-    (FileDisk::start(layout, inbox, 4).expect("threads start"), receiver)
+    (FileDisk::start(layout, inbox, 4, 0).expect("threads start"), receiver)
 }
 
 #[test]
@@ -221,4 +221,47 @@ fn more_files_than_handles_are_no_problem() {
     for base in 0..20 {
         assert_eq!(fixture.read(segment(base), 6, 3), DiskStage::Read(Bytes::from_static(b"abc")));
     }
+}
+
+#[test]
+fn an_append_that_finds_no_room_waits_for_it() {
+    let mut fixture = Fixture::new();
+    // Every write to this device finds no room.
+    let segment_path = fixture.disk.path(segment(0)).expect("its group has a folder");
+    std::os::unix::fs::symlink("/dev/full", &segment_path).expect("a name");
+    let first = fixture.append(segment(0), 0, &[b"abc"]);
+    let second = fixture.append(segment(0), 3, &[b"def"]);
+    let other = fixture.append(segment(9), 0, &[b"x"]);
+    assert!(matches!(next(&mut fixture.inbox), Some(Input::DiskFull { is_full: true })));
+    assert!(matches!(next(&mut fixture.inbox), Some(Input::Tick)), "the broker is kept awake");
+    assert!(fixture.disk.is_waiting());
+    fixture.disk.submit(Vec::new());
+    assert!(fixture.disk.is_waiting(), "there is no room yet");
+    fs::remove_file(&segment_path).expect("the name goes");
+    fixture.disk.submit(Vec::new());
+    assert!(!fixture.disk.is_waiting());
+    let mut written = Vec::new();
+    let mut durable = 0;
+    let mut has_room = false;
+    while durable < 3 || !has_room {
+        match next(&mut fixture.inbox) {
+            Some(Input::Disk(DiskDone { id, stage: DiskStage::Written })) => written.push(id),
+            Some(Input::Disk(DiskDone { stage: DiskStage::Durable, .. })) => durable += 1,
+            Some(Input::DiskFull { is_full }) => has_room = !is_full,
+            Some(Input::Tick) => {}
+            told => panic!("{told:?}"),
+        }
+    }
+    assert_eq!(written, [first, second, other], "in the order of issue");
+    assert_eq!(fs::read(&segment_path).expect("a file"), b"abcdef");
+}
+
+#[test]
+fn a_broker_is_told_of_a_reserve_that_is_touched() {
+    let folder = Scratch::new();
+    fs::create_dir(folder.path().join(META)).expect("a fresh folder");
+    let (inbox, mut receiver) = Inbox::new();
+    let (layout, _) = Layout::scan(folder.path()).expect("readable");
+    let _disk = FileDisk::start(layout, inbox, 4, u64::MAX / 2).expect("threads start");
+    assert!(matches!(next(&mut receiver), Some(Input::DiskFull { is_full: true })));
 }

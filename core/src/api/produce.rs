@@ -233,6 +233,9 @@ fn judge(
     if acks == Acks::All && raft.in_sync(view.now, IN_SYNC_LAG_MS_MAX).len() < partition.replicas_min() {
         return Err(Outcome::failed(ErrorCode::NotEnoughReplicas));
     }
+    if view.is_disk_full {
+        return Err(Outcome::failed(ErrorCode::KafkaStorageError));
+    }
     let log_start = raft.log().log_start();
     let mut batch = batch.map_err(|fault| Outcome::faulty(&fault, log_start))?;
     if batch.header.is_transactional() {

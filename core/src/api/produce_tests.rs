@@ -3,9 +3,10 @@
 use super::{FEW, flatten};
 use crate::api::fetch::tests::fetch_all;
 use crate::broker::rig::{Rig, START_MS};
+use crate::input::Input;
 use crate::limits::{DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX};
 use crate::protocol::messages::produce::{ProduceRequest, ProduceResponse, request, response};
-use crate::protocol::{Text, Uuid};
+use crate::protocol::{ErrorCode, Text, Uuid};
 use crate::record::BatchFault;
 use crate::record::{BatchBuilder, BatchHeader, Codec, crc_of};
 use bytes::{Bytes, BytesMut};
@@ -286,4 +287,19 @@ fn batches_of_one_request_have_a_bound_together_when_decompressed() {
     let asked: Vec<(i32, Option<Bytes>)> = (0..count).map(|partition| (partition, Some(bomb.clone()))).collect();
     let errors: Vec<i16> = parts(rig.ask(&to("p", -1, &asked), 9)).iter().map(|part| part.error_code).collect();
     assert_eq!((&errors[..fitting], errors[fitting]), (vec![0; fitting].as_slice(), 87), "INVALID_RECORD");
+}
+
+#[test]
+fn a_full_disk_takes_no_records_until_it_has_room() {
+    let mut rig = Rig::new();
+    rig.topic("orders", 1, &[]);
+    assert_eq!(put(&mut rig, "orders", 9, hello()), (0, 0, 0));
+    rig.step(Input::DiskFull { is_full: true });
+    assert_eq!(put(&mut rig, "orders", 9, hello()), (ErrorCode::KafkaStorageError.code(), -1, -1));
+    let number = rig.send(&to("orders", 0, &[(0, Some(hello()))]), 9);
+    assert!(rig.closed.contains(&number), "with acks=0 there is no other way to tell");
+    assert_eq!(put(&mut rig, "absent", 9, hello()).0, 3, "what is wrong with the request is told first");
+    assert_eq!(fetch_all(&mut rig, "orders").len(), 1, "it is read as ever");
+    rig.step(Input::DiskFull { is_full: false });
+    assert_eq!(put(&mut rig, "orders", 9, hello()), (0, 1, 0));
 }

@@ -26,6 +26,8 @@ pub struct View<'a> {
     pub is_rack_aware: bool,
     /// Bytes of records in one Fetch answer, `fetch.max.bytes`. What is more is left for the next request.
     pub fetch_bytes_max: i32,
+    /// Whether the disk has no room for records.
+    pub is_disk_full: bool,
     /// Topics, partitions, brokers.
     pub cluster: &'a ClusterState,
     /// The raft groups of this broker.

@@ -20,6 +20,8 @@ pub(crate) struct Local {
     pub(crate) is_rack_aware: bool,
     /// `fetch.max.bytes`.
     pub(crate) fetch_bytes_max: i32,
+    /// Whether the shell said that the disk has no room for records.
+    pub(crate) is_disk_full: bool,
     pub(crate) replicas: Replicas,
     pub(crate) controller: Controller,
     pub(crate) partitions: BTreeMap<GroupId, Partition>,
@@ -54,6 +56,7 @@ impl Local {
             mutant: self.mutant,
             is_rack_aware: self.is_rack_aware,
             fetch_bytes_max: self.fetch_bytes_max,
+            is_disk_full: self.is_disk_full,
             cluster: self.controller.state(),
             replicas: &self.replicas,
             partitions: &self.partitions,

@@ -91,6 +91,7 @@ impl Recovery {
                     .number("fetch.max.bytes")
                     .and_then(|bytes| bytes.try_into().ok())
                     .unwrap_or(FETCH_BYTES_MAX),
+                is_disk_full: false,
                 replicas,
                 controller: Controller::new(now, controller),
                 partitions: BTreeMap::new(),
