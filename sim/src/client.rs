@@ -617,12 +617,14 @@ impl Client {
                 if answer.error != error::UNKNOWN_TOPIC_OR_PARTITION
                     && answer.error != error::UNKNOWN_TOPIC_ID
                     && answer.error != error::NOT_ENOUGH_REPLICAS
+                    && answer.error != error::KAFKA_STORAGE_ERROR
                     && answer.error != error::INVALID_TIMESTAMP
                 {
                     self.unknown(shared, batch);
                 } else if answer.error == error::NOT_ENOUGH_REPLICAS {
                     shared.counters.unknown += 1;
                 }
+                shared.counters.storage_errors += u64::from(answer.error == error::KAFKA_STORAGE_ERROR);
             }
         }
         Ok(())

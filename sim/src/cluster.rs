@@ -73,6 +73,8 @@ struct Node {
     inbox: Vec<Input>,
     is_round_due: bool,
     paused_until: u64,
+    /// Until when there is too little room on its disk.
+    full_until: u64,
     /// Microseconds that the process stays away after it was asked to stop.
     stop_down_us: Option<u64>,
     timer_number: u64,
@@ -124,6 +126,7 @@ impl Cluster {
                 inbox: Vec::new(),
                 is_round_due: false,
                 paused_until: 0,
+                full_until: 0,
                 stop_down_us: None,
                 timer_number: 0,
                 timer_at: u64::MAX,
@@ -180,6 +183,7 @@ impl Cluster {
         all.duplicated += self.net.duplicated;
         all.replayed += self.net.replayed;
         all.damage_met += self.nodes.iter().map(|node| node.disk.damage_met).sum::<u64>();
+        all.disk_full += self.nodes.iter().map(|node| node.disk.disk_full).sum::<u64>();
         all.events += self.trace.events;
         all
     }
@@ -276,6 +280,10 @@ impl Cluster {
             }
             Event::PowerCut { node, down_us } => {
                 self.crash(node, CrashKind::PowerCut, Some(down_us));
+                None
+            }
+            Event::Room { node } => {
+                self.tell_room(node);
                 None
             }
             Event::StopCheck { node, life, asked_at } => {

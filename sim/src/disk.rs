@@ -81,6 +81,8 @@ pub struct SimDisk {
     lie_until: u64,
     /// Reads of a running broker that met damage, for the vacuity counters.
     pub(crate) damage_met: u64,
+    /// Appends that found no room.
+    pub(crate) disk_full: u64,
     mutant: Mutant,
 }
 
@@ -106,6 +108,7 @@ impl SimDisk {
             lies: BTreeMap::new(),
             lie_until: 0,
             damage_met: 0,
+            disk_full: 0,
             mutant: Mutant::None,
         }
     }
@@ -143,7 +146,7 @@ impl SimDisk {
         self.hung_until = until;
     }
 
-    /// Appends fail until `until`, perhaps after a part of their bytes.
+    /// Appends and new folders wait for room until `until`.
     pub fn fill(&mut self, until: u64) {
         self.full_until = until;
     }
@@ -224,9 +227,10 @@ impl SimDisk {
         if now < self.slow_until {
             extra += dice.below(self.slow_us + 1);
         }
-        let is_full = now < self.full_until;
+        let is_full = now < self.full_until && matches!(op.action, DiskAction::Append { .. } | DiskAction::CreateGroup { .. });
         let is_lie = now < self.lie_until;
-        let now = now.max(self.hung_until);
+        let now = now.max(self.hung_until).max(if is_full { self.full_until } else { 0 });
+        self.disk_full += u64::from(is_full);
         let write = dice.between(self.settings.write_us_min, self.settings.write_us_max) + extra / 4;
         let sync = dice.between(self.settings.sync_us_min, self.settings.sync_us_max) + extra;
         let fails = dice.ppm(self.settings.sync_failure_ppm);
@@ -268,9 +272,6 @@ impl SimDisk {
         }
         let Some(mut pending) = self.pending.remove(&id) else { return Ok(None) };
         let is_append = matches!(pending.action, DiskAction::Append { .. });
-        if is_append && is_written && pending.is_full {
-            return Ok(Some((self.no_space(id, pending), Vec::new())));
-        }
         if !is_written && (pending.fails || self.fail_next_sync) && !matches!(pending.action, DiskAction::Read { .. }) {
             self.fail_next_sync = false;
             if self.mutant.is(Mutant::SyncErrorIgnored) {
@@ -303,22 +304,6 @@ impl SimDisk {
             DiskStage::Durable
         };
         Ok(Some((DiskDone { id, stage }, changes)))
-    }
-
-    /// The disk is full: some of the bytes may have gone to the file.
-    fn no_space(&mut self, id: DiskId, pending: Pending) -> DiskDone {
-        if let DiskAction::Append { file, position, data } = &pending.action
-            && let Some(slot) = self.files.get_mut(file)
-            && len64(&slot.data) == *position
-        {
-            let bytes: Vec<u8> = data.iter().flat_map(|part| part.iter().copied()).collect();
-            let mut dice = draw(self.seed, Stream::Disk, &[self.node, self.life, id.0, 1]);
-            slot.data.extend_from_slice(&bytes[..index(dice.below(len64(&bytes)))]);
-        }
-        let what = "no space left on device".to_string();
-        self.broken = Some(what.clone());
-        self.pending.insert(id, pending);
-        DiskDone { id, stage: DiskStage::Failed(what) }
     }
 
     /// Brings an operation into the page cache.

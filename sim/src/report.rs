@@ -141,8 +141,10 @@ counters! {
     handovers,
     /// Disks that hung.
     hangs,
-    /// Disks that were full.
-    fills,
+    /// Appends that found a disk full and waited for room.
+    disk_full,
+    /// Produce requests refused because the disk was full.
+    storage_errors,
     /// Connections reset.
     resets,
     /// Files whose name a power cut took.

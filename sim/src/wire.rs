@@ -27,6 +27,7 @@ pub(crate) mod error {
     pub(crate) const INVALID_TIMESTAMP: i16 = 32;
     pub(crate) const TOPIC_ALREADY_EXISTS: i16 = 36;
     pub(crate) const NOT_ENOUGH_REPLICAS: i16 = 19;
+    pub(crate) const KAFKA_STORAGE_ERROR: i16 = 56;
     pub(crate) const OUT_OF_ORDER_SEQUENCE_NUMBER: i16 = 45;
     pub(crate) const INVALID_PRODUCER_EPOCH: i16 = 47;
     pub(crate) const UNKNOWN_TOPIC_ID: i16 = 100;

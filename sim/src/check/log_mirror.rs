@@ -93,9 +93,14 @@ impl GroupMirror {
             return true;
         }
         let Some((entry, is_durable)) = self.entry(index) else { return index.0 <= 1 };
-        is_durable
-            && entry.end > 0
-            && self.segments.range(..=index.0).rev().skip(1).all(|(_, segment)| segment.durable >= segment.parsed)
+        let mut segments = self.segments.range(..=index.0).rev();
+        let mut next = segments.next().map(|(base, _)| *base);
+        // Appends to different files may overtake each other: what belongs to the end of one may still be on its way.
+        let is_whole = |(base, segment): (&u64, &SegmentSeen)| {
+            let follows = next.replace(*base);
+            follows == Some(base + count(segment.entries.len())) && segment.durable >= segment.parsed
+        };
+        is_durable && entry.end > 0 && segments.all(is_whole)
     }
 
     /// Term of the last durable entry; that of birth for none.
@@ -367,6 +372,21 @@ pub(crate) mod tests {
         let gone = node.cut(file, 122, false);
         assert!(matches!(gone.as_slice(), [(_, LogChange::Gone { index: Index(4), .. })]));
         assert!(node.group(GroupId(3)).is_some_and(|log| log.entry(Index(4)).is_none()));
+    }
+
+    #[test]
+    fn an_entry_that_is_missing_before_others_is_not_held() {
+        let mut node = NodeMirror::default();
+        node.grown(segment(3, 2), &batch(0, 0, 0, 7));
+        node.synced(segment(3, 2), 61);
+        node.grown(segment(3, 4), &batch(3, 0, 0, 9));
+        node.synced(segment(3, 4), 61);
+        let holds = |node: &NodeMirror, index| node.group(GroupId(3)).is_some_and(|log| log.is_durable_through(Index(index)));
+        assert!(holds(&node, 2) && !holds(&node, 4), "what belongs to the end of the first segment is on its way");
+        let data = [batch(0, 0, 0, 7), batch(0, 0, 3, 8)].concat();
+        node.grown(segment(3, 2), &data);
+        node.synced(segment(3, 2), 122);
+        assert!(holds(&node, 4));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(super) enum Event {
     CloseClient { connection: ConnectionId },
     Restart { node: usize, life: u64 },
     PowerCut { node: usize, down_us: u64 },
+    Room { node: usize },
     StopCheck { node: usize, life: u64, asked_at: u64 },
     Wake { token: u64 },
 }

@@ -95,6 +95,9 @@ impl Cluster {
                 }
                 // What recovery proposed or cut is handed out by the first round.
                 self.round_soon(node);
+                if self.now < self.nodes[node].full_until {
+                    self.tell_room(node);
+                }
             }
             Ok(Err(what)) => self.fail(
                 FailureKind::Safety,
@@ -213,11 +216,24 @@ impl Cluster {
         self.counters.hangs += 1;
     }
 
-    /// A disk has no space for a while.
+    /// A disk has less than its reserve for a while, or no room at all.
     pub(crate) fn fill_disk(&mut self, node: usize, us: u64) {
         let until = self.now + us;
-        self.nodes[node].disk.fill(until);
-        self.counters.fills += 1;
+        let mut dice = draw(self.seed, Stream::Disk, &[n64(node), self.now, 10]);
+        if dice.below(3) > 0 {
+            self.nodes[node].disk.fill(until);
+        }
+        self.nodes[node].full_until = until;
+        self.tell_room(node);
+        self.schedule(until, Event::Room { node });
+    }
+
+    /// Tells a running broker whether its disk has room.
+    pub(super) fn tell_room(&mut self, node: usize) {
+        let is_full = self.now < self.nodes[node].full_until;
+        if self.nodes[node].broker.is_some() {
+            self.input(node, Input::DiskFull { is_full }, 47, &[u8::from(is_full)]);
+        }
     }
 
     /// A disk becomes slow.
@@ -230,10 +246,14 @@ impl Cluster {
     pub(crate) fn heal(&mut self) {
         self.is_buggy = false;
         self.net.calm();
-        let (mut down, mut woken) = (Vec::new(), Vec::new());
+        let (mut down, mut woken, mut roomy) = (Vec::new(), Vec::new(), Vec::new());
         for (n, node) in self.nodes.iter_mut().enumerate() {
             node.disk.calm();
             node.clock.correct_wall();
+            if node.full_until > self.now {
+                node.full_until = self.now;
+                roomy.push(n);
+            }
             if node.paused_until > self.now {
                 node.paused_until = self.now;
                 woken.push((n, node.life));
@@ -244,6 +264,9 @@ impl Cluster {
         }
         for (node, life) in woken {
             self.schedule(self.now, Event::Round { node, life });
+        }
+        for node in roomy {
+            self.tell_room(node);
         }
         for node in down {
             self.start(node);

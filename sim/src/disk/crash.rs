@@ -34,13 +34,21 @@ impl SimDisk {
         // happen takes those behind it with it.
         let mut stopped: Vec<FileName> = Vec::new();
         for (_, mut op) in pending {
-            if op.is_full
-                && let DiskAction::Append { file, .. } = &op.action
-            {
-                // What of it got to the file is there already.
-                stopped.push(*file);
+            if op.is_applied {
+                continue;
             }
-            if op.is_applied || op.is_full {
+            if op.is_full
+                && let DiskAction::Append { file, position, data } = &op.action
+            {
+                // A part of it may be there that was not taken back yet.
+                if !stopped.contains(file)
+                    && let Some(slot) = self.files.get_mut(file)
+                    && len64(&slot.data) == *position
+                {
+                    let bytes: Vec<u8> = data.iter().flat_map(|part| part.iter().copied()).collect();
+                    slot.data.extend_from_slice(&bytes[..index(dice.below(len64(&bytes)))]);
+                }
+                stopped.push(*file);
                 continue;
             }
             let happens = dice.below(2) == 0;

@@ -108,14 +108,20 @@ fn an_append_that_did_not_wait_is_caught() {
 }
 
 #[test]
-fn a_full_disk_takes_a_part_at_most_and_says_so() {
-    let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
-    disk.start();
-    run(&mut disk, append(1, 0, 0, 700), true);
-    disk.fill(1_000);
-    disk.submit(10, append(2, 0, 700, 500));
+fn on_a_full_disk_appends_wait_and_a_crash_finds_a_part_at_most() {
+    let full = || {
+        let mut disk = SimDisk::new(1, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 700), true);
+        disk.fill(1_000_000);
+        let events = disk.submit(10, append(2, 0, 700, 500));
+        assert!(events.iter().all(|event| event.at >= 1_000_000), "{events:?}");
+        disk
+    };
+    let mut disk = full();
     let (done, _) = disk.advance(DiskId(2), true).expect("legal").expect("told once");
-    assert!(matches!(done.stage, DiskStage::Failed(_)));
+    assert_eq!((done.stage, disk.disk_full), (DiskStage::Written, 1));
+    let mut disk = full();
     disk.crash(CrashKind::Kill, 20);
     let length = disk.start().files[0].1;
     assert!((700..1_200).contains(&length), "{length}");
