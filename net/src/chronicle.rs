@@ -76,21 +76,16 @@ impl Chronicle {
 
     /// A fact goes to the core; the first wish for a graceful stop is told.
     pub(crate) fn sees(&mut self, input: &Input, now: Instant) {
-        match input {
-            Input::Stop if self.stopping.is_none() => {
-                self.stopping = Some(now);
-                info!(self.log, "stopping: leaderships are handed over");
+        if let Input::DiskFull { is_full } = input {
+            if *is_full {
+                warn!(self.log, "the volume of the data folder is almost full: new records are refused with KAFKA_STORAGE_ERROR until there is room");
+            } else {
+                info!(self.log, "the volume of the data folder has room again: new records are taken");
             }
-            Input::DiskFull { is_full: true } => {
-                warn!(
-                    self.log,
-                    "the volume of the data folder is almost full: new records are refused with KAFKA_STORAGE_ERROR until there is room"
-                );
-            }
-            Input::DiskFull { is_full: false } => {
-                info!(self.log, "the volume of the data folder has room again: new records are taken")
-            }
-            _ => {}
+        }
+        if matches!(input, Input::Stop) && self.stopping.is_none() {
+            self.stopping = Some(now);
+            info!(self.log, "stopping: leaderships are handed over");
         }
     }
 
