@@ -12,7 +12,6 @@
 //! OFFSET_OUT_OF_RANGE, which would make a client with old metadata reset its position.
 
 use super::fetch_session::SessionUse;
-use super::produce::IN_SYNC_LAG_MS_MAX;
 use super::{TopicKey, View, check_epoch};
 use crate::disk::FileName;
 use crate::ids::{BrokerId, GroupId, LeaderEpoch, Offset, TopicId};
@@ -313,7 +312,7 @@ impl FetchJob {
         if is_near(view.broker) {
             return None;
         }
-        raft.in_sync(view.now, IN_SYNC_LAG_MS_MAX).into_iter().find(|broker| is_near(*broker))
+        raft.in_sync(view.now, view.replica_lag_ms_max).into_iter().find(|broker| is_near(*broker))
     }
 
     /// The group of every partition that is answered, as far as there are such partitions, and the bytes of records its answer has.

@@ -15,9 +15,6 @@ use crate::protocol::{ErrorCode, Text, Uuid};
 use crate::record::{BatchFault, CheckedBatch};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How long a replica may lag and still count as in sync: Kafka's default of `replica.lag.time.max.ms`.
-pub const IN_SYNC_LAG_MS_MAX: u64 = 30_000;
-
 /// What came of one partition's batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Outcome {
@@ -230,7 +227,7 @@ fn judge(
     }
     let Some(acks) = acks else { return Err(Outcome::failed(ErrorCode::InvalidRequiredAcks)) };
     let (partition, raft) = view.leader_replica(group, -1).map_err(Outcome::failed)?;
-    if acks == Acks::All && raft.in_sync(view.now, IN_SYNC_LAG_MS_MAX).len() < partition.replicas_min() {
+    if acks == Acks::All && raft.in_sync(view.now, view.replica_lag_ms_max).len() < partition.replicas_min() {
         return Err(Outcome::failed(ErrorCode::NotEnoughReplicas));
     }
     if view.is_disk_full {

@@ -24,6 +24,8 @@ pub struct View<'a> {
     pub mutant: Mutant,
     /// Whether consumers are sent to a replica in their own rack (KIP-392, `replica.selector.class`).
     pub is_rack_aware: bool,
+    /// A replica that was not caught up for so long is not in sync, `replica.lag.time.max.ms`.
+    pub replica_lag_ms_max: u64,
     /// Bytes of records in one Fetch answer, `fetch.max.bytes`. What is more is left for the next request.
     pub fetch_bytes_max: i32,
     /// Whether the disk has no room for records.

@@ -15,7 +15,6 @@ use super::spread::KIND_ELECT;
 use super::work::Work;
 use crate::api::ReplyTo;
 use crate::api::elect_leaders::ElectJob;
-use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::ids::{BrokerId, GroupId};
 use crate::output::Outputs;
 use crate::protocol::messages::elect_leaders::ElectLeadersRequest;
@@ -94,7 +93,7 @@ impl Broker {
     fn hand_to_preferred(&mut self, now: Now, group: GroupId) {
         let Some(preferred) = self.preferred_of(group).filter(|preferred| *preferred != self.config.broker) else { return };
         let Some(raft) = self.local.replicas.group(group) else { return };
-        let may_take_over = self.peers_up.contains(&preferred) && raft.in_sync(now, IN_SYNC_LAG_MS_MAX).contains(&preferred);
+        let may_take_over = self.peers_up.contains(&preferred) && raft.in_sync(now, self.settings.replica_lag_time_max_ms).contains(&preferred);
         if raft.is_serving() && may_take_over && !self.is_stopping() {
             self.local.replicas.transfer_leadership(group, preferred);
         }

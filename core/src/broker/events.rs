@@ -3,7 +3,6 @@
 use super::Broker;
 use super::recovery::producer_rules;
 use super::spread::KIND_CONTROLLER;
-use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::controller::{ClusterChange, ControllerOutput};
 use crate::ids::{GroupId, Index, Offset, Term, TopicPartition};
 use crate::output::Outputs;
@@ -126,7 +125,7 @@ impl Broker {
                 first = partition.acks.next_uncommitted(next);
             }
             let is_waiting = first.is_some_and(|next| next <= committed);
-            is_hopeless = is_waiting && raft.in_sync(now, IN_SYNC_LAG_MS_MAX).len() < replicas_min;
+            is_hopeless = is_waiting && raft.in_sync(now, self.settings.replica_lag_time_max_ms).len() < replicas_min;
             if is_waiting && !is_hopeless {
                 self.gated.insert(group);
             } else {

@@ -18,6 +18,8 @@ pub(crate) struct Local {
     pub(crate) mutant: Mutant,
     /// Whether consumers are sent to a replica in their own rack.
     pub(crate) is_rack_aware: bool,
+    /// `replica.lag.time.max.ms`.
+    pub(crate) replica_lag_ms_max: u64,
     /// `fetch.max.bytes`.
     pub(crate) fetch_bytes_max: i32,
     /// Whether the shell said that the disk has no room for records.
@@ -55,6 +57,7 @@ impl Local {
             broker: self.broker,
             mutant: self.mutant,
             is_rack_aware: self.is_rack_aware,
+            replica_lag_ms_max: self.replica_lag_ms_max,
             fetch_bytes_max: self.fetch_bytes_max,
             is_disk_full: self.is_disk_full,
             cluster: self.controller.state(),

@@ -9,7 +9,6 @@
 //! Source: Kafka's `BrokerTopicMetrics`, `ReplicaManager`, `KafkaController` (`ControllerMetadataMetrics`), `UnifiedLog` and `Partition` metrics.
 
 use super::Broker;
-use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::controller::TopicState;
 use crate::ids::{BrokerId, GroupId, Offset};
 use crate::limits::METRICS_PARTITIONS_MAX;
@@ -163,7 +162,7 @@ impl Broker {
             let here = self.local.partitions.get(&partition.group);
             let Some((here, raft)) = here.zip(self.local.replicas.group(partition.group)) else { continue };
             traffic.get_or_insert_default().add(here.traffic);
-            let in_sync = raft.in_sync(now, IN_SYNC_LAG_MS_MAX).iter().filter(|id| is_live(id)).count();
+            let in_sync = raft.in_sync(now, self.settings.replica_lag_time_max_ms).iter().filter(|id| is_live(id)).count();
             let replica = ReplicaMetrics::of(&topic.name, number, here, raft, in_sync);
             metrics.replicas += 1;
             metrics.leaders += usize::from(replica.is_leader);

@@ -86,6 +86,7 @@ impl Recovery {
                 broker: self.config.broker,
                 mutant: self.config.mutant,
                 is_rack_aware: self.settings.text("replica.selector.class").is_some_and(|class| class.ends_with(RACK_AWARE)),
+                replica_lag_ms_max: self.settings.replica_lag_time_max_ms,
                 fetch_bytes_max: self
                     .settings
                     .number("fetch.max.bytes")

@@ -1,7 +1,6 @@
 //! Telling the other brokers who leads: kind 2 of the control messages between brokers.
 
 use super::Broker;
-use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::ids::{BrokerId, GroupId};
 use crate::partition::{Leadership, SPREAD_MS, Tell};
 use crate::raft::RaftGroup;
@@ -25,7 +24,7 @@ impl Broker {
         let seen = Leadership {
             term: raft.term(),
             leader: raft.leader(),
-            in_sync: if is_leader { raft.in_sync(now, IN_SYNC_LAG_MS_MAX) } else { last_word() },
+            in_sync: if is_leader { raft.in_sync(now, self.settings.replica_lag_time_max_ms) } else { last_word() },
         };
         // Only the leader knows who is in sync, and its word may have come before this replica heard of it: a broker that was away for
         // less than the lag allowed would otherwise forget it, and the leader has no reason to say it again.
@@ -51,7 +50,7 @@ impl Broker {
                 && raft.has_followers()
                 && !self.local.leaders.get(raft.id()).is_some_and(|known| {
                     (known.term, known.leader) == (raft.term(), raft.leader())
-                        && raft.is_in_sync_as(now, IN_SYNC_LAG_MS_MAX, &known.in_sync)
+                        && raft.is_in_sync_as(now, self.settings.replica_lag_time_max_ms, &known.in_sync)
                 })
         };
         let led: Vec<GroupId> = self.local.replicas.groups().filter(has_news).map(RaftGroup::id).collect();

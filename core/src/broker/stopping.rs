@@ -3,7 +3,6 @@
 //! `kill -9` is a supported shutdown; this one only spares clients the wait for an election. Nothing is written for it.
 
 use super::Broker;
-use crate::api::produce::IN_SYNC_LAG_MS_MAX;
 use crate::ids::{BrokerId, GroupId};
 use crate::limits::STOP_MS_MAX;
 use crate::output::{Output, Outputs};
@@ -79,7 +78,7 @@ impl Broker {
     fn hand_over(&mut self, now: Now, attempt: u64) {
         let mut transfers: Vec<(GroupId, BrokerId)> = Vec::new();
         for raft in self.local.replicas.groups().filter(|raft| raft.is_leader()) {
-            let mut others = raft.in_sync(now, IN_SYNC_LAG_MS_MAX);
+            let mut others = raft.in_sync(now, self.settings.replica_lag_time_max_ms);
             others.retain(|broker| self.peers_up.contains(broker));
             let Ok(count) = u64::try_from(others.len()) else { continue };
             let pick = raft.id().0.wrapping_add(attempt);

@@ -61,6 +61,12 @@ impl BrokerSettings {
         if queued_bytes > 0 && queued_bytes < request_bytes {
             return Err("queued.max.request.bytes must be larger or equal to socket.request.max.bytes".to_string());
         }
+        // Lags are noticed by what followers answer; Kafka compares with the longest time their requests wait.
+        if number("replica.fetch.wait.max.ms") > number("replica.lag.time.max.ms") {
+            let sentence = "replica.fetch.wait.max.ms should always be less than or equal to replica.lag.time.max.ms to prevent \
+                            frequent changes in ISR";
+            return Err(sentence.to_string());
+        }
         let is_balanced = text("auto.leader.rebalance.enable") == "true";
         let balance_ms = unsigned("leader.imbalance.check.interval.seconds").max(1).saturating_mul(1000);
         Ok(BrokerSettings {
@@ -126,6 +132,14 @@ mod tests {
         assert!(given("queued.max.request.bytes", "104857600").is_ok());
         assert!(given("queued.max.request.bytes", "104857599").is_err());
         assert!(given("queued.max.request.bytes", "-1").is_ok() && given("queued.max.request.bytes", "0").is_ok());
+    }
+
+    #[test]
+    fn a_replica_is_not_out_of_sync_while_it_waits() {
+        let lag_ms = |value: &str| given("replica.lag.time.max.ms", value).map(|settings| settings.replica_lag_time_max_ms);
+        assert_eq!(lag_ms("500"), Ok(500));
+        assert!(lag_ms("499").is_err_and(|sentence| sentence.contains("frequent changes in ISR")));
+        assert!(lag_ms("-1").is_err() && given("replica.fetch.wait.max.ms", "30001").is_err());
     }
 
     #[test]
