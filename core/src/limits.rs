@@ -7,6 +7,9 @@ pub const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes that all record batches of one Produce request together may take decompressed: a request is one frame, so its batches may claim
 /// [`DECOMPRESSED_BYTES_MAX`] again and again, and each costs the time of everybody. More: the batch gets INVALID_RECORD.
 pub const DECOMPRESSED_BYTES_PER_REQUEST_MAX: usize = 8 * DECOMPRESSED_BYTES_MAX;
+/// `compression.zstd.level` above this counts as this: the highest levels take many times as long, with windows of up to 128 MiB, and all clients
+/// of the broker wait meanwhile.
+pub const COMPRESSION_ZSTD_LEVEL_MAX: i32 = 12;
 /// Bytes of entries in one peer append message; raft's `max_size_per_msg`. At least one entry always fits.
 pub const PEER_APPEND_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes proposed to one group in one round; what does not fit waits for the next round.

@@ -1,5 +1,7 @@
 //! The rules of the project, applied to the project. Each rule and the proof that it can fail: `tests/src/tidy`.
 
+use ottla_core::config::{BROKER_SETTINGS, TOPIC_SETTINGS};
+use ottla_tests::tidy::settings::{Documented, NAMED_ONLY, untrue};
 use ottla_tests::tidy::{Tree, advisories, expect_none, layers, limits, packages, readme, sources};
 
 #[test]
@@ -35,6 +37,13 @@ fn one_loop_runs_in_both_worlds() {
 #[test]
 fn every_bound_is_named_by_a_test() {
     expect_none("bounds", &limits::untested(&Tree::read(), limits::UNNAMED));
+}
+
+#[test]
+fn the_table_of_settings_says_what_is_acted_upon() {
+    let brokers: Vec<Documented> = BROKER_SETTINGS.iter().map(Documented::from).collect();
+    let topics: Vec<Documented> = TOPIC_SETTINGS.iter().map(Documented::from).collect();
+    expect_none("settings", &untrue(&Tree::read(), &brokers, &topics, NAMED_ONLY));
 }
 
 #[test]

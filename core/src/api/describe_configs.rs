@@ -24,8 +24,8 @@ pub(super) const BROKER_LOGGER: i8 = 8;
 pub(super) const CLIENT_METRICS: i8 = 16;
 pub(super) const GROUP: i8 = 32;
 
-/// Told for settings without a sentence of their own.
-const WITHOUT_EFFECT: &str = "Known to Kafka; without effect here.";
+/// Told for settings of no table.
+const UNKNOWN: &str = "Unknown, without effect here.";
 /// Kafka's sentence for INVALID_REQUEST.
 const MALFORMED: &str = "This most likely occurs because of a request being malformed by the client library or the message was sent to an \
      incompatible broker. See the broker logs for more details.";
@@ -176,7 +176,7 @@ fn unknown_entry(request: &DescribeConfigsRequest, name: &str, source: Source) -
         is_sensitive: true,
         synonyms: if request.include_synonyms { vec![synonym] } else { Vec::new() },
         config_type: 0,
-        documentation: request.include_documentation.then(|| WITHOUT_EFFECT.into()),
+        documentation: request.include_documentation.then(|| UNKNOWN.into()),
     }
 }
 
@@ -186,7 +186,6 @@ fn entry(request: &DescribeConfigsRequest, setting: &Setting, effective: Effecti
         value: Some(Text::from(synonym.value)).filter(|_| !setting.is_sensitive()),
         source: synonym.source.code(),
     });
-    let doc = if setting.doc.is_empty() { WITHOUT_EFFECT } else { setting.doc };
     Configs {
         name: setting.name.into(),
         value: effective.value.map(Text::from),
@@ -195,7 +194,7 @@ fn entry(request: &DescribeConfigsRequest, setting: &Setting, effective: Effecti
         is_sensitive: setting.is_sensitive(),
         synonyms: if request.include_synonyms { synonyms.collect() } else { Vec::new() },
         config_type: setting.kind_code(),
-        documentation: request.include_documentation.then(|| doc.into()),
+        documentation: request.include_documentation.then(|| setting.explanation().into()),
     }
 }
 

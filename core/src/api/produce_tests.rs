@@ -169,6 +169,22 @@ fn compression_by_version_and_topic() {
 }
 
 #[test]
+fn a_topic_says_how_hard_it_is_compressed() {
+    let mut rig = Rig::new();
+    let words: String = (0..20_000_u64).map(|n| format!("word-{} ", crate::random::keyed(3, &[n]) % 2000)).collect();
+    let mut stored = |codec: &str, level: (&str, &str)| {
+        let topic = format!("{codec}-{}-{}", level.0, level.1);
+        rig.topic(&topic, 1, &[("compression.type", codec), level]);
+        assert_eq!(put(&mut rig, &topic, 9, batch(&[(None, Some(words.as_bytes()))])).0, 0);
+        fetch_all(&mut rig, &topic)[0].batch_length
+    };
+    assert!(stored("gzip", ("compression.gzip.level", "1")) > stored("gzip", ("compression.gzip.level", "9")));
+    assert!(stored("zstd", ("compression.zstd.level", "-50")) > stored("zstd", ("compression.zstd.level", "12")));
+    // The level of another codec says nothing.
+    assert_eq!(stored("gzip", ("compression.zstd.level", "1")), stored("gzip", ("compression.gzip.level", "-1")));
+}
+
+#[test]
 fn sizes_are_bounded_by_the_topic() {
     let mut rig = Rig::new();
     rig.topic("small", 1, &[("max.message.bytes", "1000")]);

@@ -93,7 +93,8 @@ impl Broker {
     fn hand_to_preferred(&mut self, now: Now, group: GroupId) {
         let Some(preferred) = self.preferred_of(group).filter(|preferred| *preferred != self.config.broker) else { return };
         let Some(raft) = self.local.replicas.group(group) else { return };
-        let may_take_over = self.peers_up.contains(&preferred) && raft.in_sync(now, self.settings.replica_lag_time_max_ms).contains(&preferred);
+        let may_take_over =
+            self.peers_up.contains(&preferred) && raft.in_sync(now, self.settings.replica_lag_time_max_ms).contains(&preferred);
         if raft.is_serving() && may_take_over && !self.is_stopping() {
             self.local.replicas.transfer_leadership(group, preferred);
         }

@@ -38,11 +38,17 @@ pub fn broker_setting(name: &str) -> Option<&'static Setting> {
     BROKER_SETTINGS.iter().find(|setting| setting.name == name)
 }
 
-/// The broker setting whose name is nearest to a mistyped one: fewest changed, missing or extra letters, the first of equals. `None`
-/// if more than a third of the letters would have to change.
+/// The broker setting whose name is nearest to a mistyped one, see [`nearest_setting`].
 #[must_use]
 pub fn nearest_broker_setting(name: &str) -> Option<&'static str> {
-    let best = BROKER_SETTINGS.iter().map(|setting| (distance(name, setting.name), setting.name)).min_by_key(|(d, _)| *d)?;
+    nearest_setting(name, BROKER_SETTINGS.iter().map(|setting| setting.name))
+}
+
+/// The one of these names that is nearest to a mistyped one: fewest changed, missing or extra letters, the first of equals. `None`
+/// if more than a third of the letters would have to change.
+#[must_use]
+pub fn nearest_setting(name: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+    let best = known.map(|known| (distance(name, known), known)).min_by_key(|(d, _)| *d)?;
     (best.0 * 3 <= name.len()).then_some(best.1)
 }
 
@@ -80,7 +86,11 @@ mod tests {
         assert_eq!(TOPIC_SETTINGS.iter().map(|s| s.name).collect::<BTreeSet<_>>().len(), 33);
         assert_eq!(BROKER_SETTINGS.iter().map(|s| s.name).collect::<BTreeSet<_>>().len(), 340);
         for setting in &TOPIC_SETTINGS {
-            assert!(!setting.doc.is_empty(), "{}", setting.name);
+            assert!(
+                setting.is_used || setting.explanation().starts_with("Known to Kafka, without effect here. "),
+                "{}",
+                setting.name
+            );
             if let Some(synonym) = setting.synonym {
                 let broker = broker_setting(synonym).expect(synonym);
                 assert_eq!(broker.kind, setting.kind, "{synonym}");

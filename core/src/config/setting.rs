@@ -18,8 +18,9 @@ pub struct Setting {
     pub is_read_only: bool,
     /// For a topic setting: the broker setting that stands in for a missing override; its own name where the default has no other.
     pub synonym: Option<&'static str>,
-    /// What it does here; empty: nothing.
-    pub doc: &'static str,
+    /// Whether this broker acts upon it; otherwise it is checked, kept and described.
+    pub is_used: bool,
+    doc: &'static str,
     range: Range,
 }
 
@@ -56,6 +57,20 @@ enum Range {
     ThrottledReplicas,
 }
 
+/// What is said of a setting that this broker does not act upon.
+const WITHOUT_EFFECT: &str = "Known to Kafka, without effect here.";
+/// Why whole families of settings are not acted upon.
+const FAMILIES: [(&str, &str); 8] = [
+    ("group.", NO_GROUPS),
+    ("offsets.", NO_GROUPS),
+    ("share.", NO_GROUPS),
+    ("log.cleaner.", "Compaction is not performed yet."),
+    ("remote.", "There is no tiered storage."),
+    ("sasl.", "There is no authentication yet."),
+    ("ssl.", "There is no encryption yet."),
+    ("transaction", "There are no transactions yet."),
+];
+const NO_GROUPS: &str = "There are no groups yet.";
 /// What one line of the table writes where another writes a default.
 pub(super) const NULL: &str = "\0";
 pub(super) const CLEANUP: &[&str] = &["compact", "delete"];
@@ -66,7 +81,7 @@ pub(super) const TIMESTAMP_TYPE: &[&str] = &["CreateTime", "LogAppendTime"];
 pub(super) const fn rw(name: &'static str, kind: Kind, default: &'static str) -> Setting {
     let is_null = matches!(default.as_bytes(), [0]);
     let default = if is_null { None } else { Some(default) };
-    Setting { name, kind, default, is_read_only: false, synonym: None, doc: "", range: Range::Any }
+    Setting { name, kind, default, is_read_only: false, synonym: None, is_used: false, doc: "", range: Range::Any }
 }
 
 /// A setting that is read at start only.
@@ -74,6 +89,24 @@ pub(super) const fn ro(name: &'static str, kind: Kind, default: &'static str) ->
     let mut setting = rw(name, kind, default);
     setting.is_read_only = true;
     setting
+}
+
+impl Kind {
+    /// Kafka's word for it.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Boolean => "boolean",
+            Kind::Text => "string",
+            Kind::Int => "int",
+            Kind::Short => "short",
+            Kind::Long => "long",
+            Kind::Double => "double",
+            Kind::List => "list",
+            Kind::Class => "class",
+            Kind::Password => "password",
+        }
+    }
 }
 
 impl Setting {
@@ -101,9 +134,40 @@ impl Setting {
         self.synonym = Some(broker);
         self
     }
+    /// This broker acts upon it.
     pub(super) const fn used(mut self, doc: &'static str) -> Setting {
+        self.is_used = true;
         self.doc = doc;
         self
+    }
+    /// This broker doesn't act upon it, and why that is so.
+    pub(super) const fn idle(mut self, why: &'static str) -> Setting {
+        self.doc = why;
+        self
+    }
+
+    /// What it does here, or that it does nothing, and if there is something to say about that, why.
+    #[must_use]
+    pub fn explanation(&self) -> String {
+        if self.is_used {
+            return self.doc.to_string();
+        }
+        let of_family = || FAMILIES.iter().find(|(prefix, _)| self.name.starts_with(prefix)).map(|(_, why)| *why);
+        let why = Some(self.doc).filter(|why| !why.is_empty()).or_else(of_family);
+        why.map_or_else(|| WITHOUT_EFFECT.to_string(), |why| format!("{WITHOUT_EFFECT} {why}"))
+    }
+    /// Which values are legal beyond its type; `None`: all of the type.
+    #[must_use]
+    pub fn range(&self) -> Option<String> {
+        match self.range {
+            Range::Any => None,
+            Range::From(low) => Some(format!("at least {low}")),
+            Range::Between(low, high) => Some(format!("{low} to {high}")),
+            Range::GzipLevel => Some("1 to 9, or -1".to_string()),
+            Range::OneOf(values) if self.kind == Kind::List => Some(format!("any of {}", values.join(", "))),
+            Range::OneOf(values) => Some(format!("one of {}", values.join(", "))),
+            Range::ThrottledReplicas => Some("partition:broker pairs, or *".to_string()),
+        }
     }
 
     /// Its type's number on the wire.

@@ -8,7 +8,7 @@
 use super::{BrokerLayers, Values, topic_setting, topic_value};
 use std::collections::BTreeMap;
 
-/// Overrides of the topic over this broker's settings over the defaults.
+/// Overrides of the topic over this broker's settings over the defaults: what this broker acts upon.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicSettings {
     /// `max.message.bytes`: bytes of one batch, compressed.
@@ -27,20 +27,16 @@ pub struct TopicSettings {
     pub cleanup_policy: CleanupPolicy,
     /// `compression.type`.
     pub compression_type: CompressionType,
+    /// `compression.gzip.level`, -1: gzip's own default.
+    pub gzip_level: i32,
+    /// `compression.zstd.level`.
+    pub zstd_level: i32,
     /// `message.timestamp.type`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
     pub timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`.
     pub timestamp_after_max_ms: i64,
-    /// `delete.retention.ms`.
-    pub delete_retention_ms: i64,
-    /// `file.delete.delay.ms`.
-    pub file_delete_delay_ms: i64,
-    /// `index.interval.bytes`.
-    pub index_interval_bytes: i32,
-    /// `unclean.leader.election.enable`; accepted and described, never acted upon: raft has no unclean election.
-    pub unclean_leader_election: bool,
 }
 
 /// `cleanup.policy`, a set.
@@ -110,16 +106,14 @@ impl TopicSettings {
                 "zstd" => CompressionType::Zstd,
                 _ => CompressionType::Producer,
             },
+            gzip_level: int("compression.gzip.level"),
+            zstd_level: int("compression.zstd.level"),
             timestamp_type: match text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,
             },
             timestamp_before_max_ms: long("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: long("message.timestamp.after.max.ms"),
-            delete_retention_ms: long("delete.retention.ms"),
-            file_delete_delay_ms: long("file.delete.delay.ms"),
-            index_interval_bytes: int("index.interval.bytes"),
-            unclean_leader_election: text("unclean.leader.election.enable") == "true",
         }
     }
 }

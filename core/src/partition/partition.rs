@@ -165,6 +165,11 @@ fn rules_of(settings: &TopicSettings) -> TopicRules {
             CompressionType::Lz4 => Some(Codec::Lz4),
             CompressionType::Zstd => Some(Codec::Zstd),
         },
+        level: match settings.compression_type {
+            CompressionType::Gzip => Some(settings.gzip_level),
+            CompressionType::Zstd => Some(settings.zstd_level),
+            CompressionType::Producer | CompressionType::Uncompressed | CompressionType::Snappy | CompressionType::Lz4 => None,
+        },
     }
 }
 

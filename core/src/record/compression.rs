@@ -14,6 +14,7 @@
 //! Does not know batches. Source: the formats named above; the xerial framing as written by snappy-java.
 
 use super::batch::Codec;
+use crate::limits::COMPRESSION_ZSTD_LEVEL_MAX;
 use flate2::bufread::GzDecoder;
 use std::borrow::Cow;
 use std::io::{Read, Write};
@@ -67,11 +68,20 @@ pub fn decompress_body(codec: Codec, body: &[u8], bytes_max: usize) -> Result<Co
 /// Compresses a body the way Java clients do (snappy in xerial framing, lz4 in independent blocks).
 #[must_use]
 pub fn compress(codec: Codec, data: &[u8]) -> Vec<u8> {
+    compress_at(codec, None, data)
+}
+
+/// The same at a level of gzip (1 to 9) or zstd (above [`COMPRESSION_ZSTD_LEVEL_MAX`] counts as that). `None` and what is no level of the codec
+/// are its default; snappy and lz4 have no levels here.
+#[must_use]
+pub fn compress_at(codec: Codec, level: Option<i32>, data: &[u8]) -> Vec<u8> {
     const IN_MEMORY: &str = "writing to memory does not fail";
     match codec {
         Codec::None => data.to_vec(),
         Codec::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            let level = level.and_then(|level| u32::try_from(level).ok()).filter(|level| (1..=9).contains(level));
+            let level = level.map_or_else(flate2::Compression::default, flate2::Compression::new);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
             encoder.write_all(data).expect(IN_MEMORY);
             encoder.finish().expect(IN_MEMORY)
         }
@@ -91,7 +101,10 @@ pub fn compress(codec: Codec, data: &[u8]) -> Vec<u8> {
             encoder.write_all(data).expect(IN_MEMORY);
             encoder.finish().expect(IN_MEMORY)
         }
-        Codec::Zstd => zstd::stream::encode_all(data, 0).expect(IN_MEMORY),
+        Codec::Zstd => {
+            let level = level.unwrap_or(zstd::DEFAULT_COMPRESSION_LEVEL).min(COMPRESSION_ZSTD_LEVEL_MAX);
+            zstd::stream::encode_all(data, level).expect(IN_MEMORY)
+        }
     }
 }
 
@@ -175,6 +188,25 @@ mod tests {
             assert_eq!(decompress(codec, &bomb, zeros.len() - 1), Err(CompressionFault::TooLarge), "{codec:?}");
             assert_eq!(decompress(codec, &bomb, zeros.len()).map(|out| out.len()), Ok(zeros.len()), "{codec:?}");
         }
+    }
+
+    #[test]
+    fn a_level_counts_where_the_codec_has_some() {
+        // Words in an order that repeats late: levels differ in how far they look.
+        let words = (0..60_000_u64).map(|n| format!("word-{} ", crate::random::keyed(3, &[n]) % 2000));
+        let data: Vec<u8> = words.collect::<String>().into_bytes();
+        let at = |codec, level| {
+            let packed = compress_at(codec, level, &data);
+            assert_eq!(decompress(codec, &packed, data.len()).as_deref(), Ok(&data[..]), "{codec:?} {level:?}");
+            packed.len()
+        };
+        for (codec, low, high) in [(Codec::Gzip, 1, 9), (Codec::Zstd, -50, COMPRESSION_ZSTD_LEVEL_MAX)] {
+            assert!(at(codec, Some(low)) > at(codec, Some(high)), "{codec:?}");
+        }
+        assert_eq!(at(Codec::Gzip, Some(-1)), at(Codec::Gzip, None));
+        assert_eq!(at(Codec::Zstd, Some(3)), at(Codec::Zstd, None));
+        assert_eq!(at(Codec::Zstd, Some(22)), at(Codec::Zstd, Some(COMPRESSION_ZSTD_LEVEL_MAX)));
+        assert_eq!((at(Codec::Lz4, Some(17)), at(Codec::Snappy, Some(1))), (at(Codec::Lz4, None), at(Codec::Snappy, None)));
     }
 
     #[test]

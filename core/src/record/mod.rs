@@ -28,7 +28,7 @@ pub use batch::{
 };
 pub use builder::{BatchBuilder, Draft};
 pub use check::{BatchFault, CheckLimits, CheckedBatch, RecordError, RecordFacts, check};
-pub use compression::{CompressionFault, compress, decompress, decompress_body};
+pub use compression::{CompressionFault, compress, compress_at, decompress, decompress_body};
 pub use private::{PrivateFault, PrivateKind, decode_private, encode_private, private_length};
 pub use rules::{TimestampKind, TopicRules};
 pub use scan::{Continuity, ScanFault, verify_batch};

@@ -10,7 +10,7 @@
 
 use super::batch::{BatchHeader, Codec, crc_of, set_max_timestamp, stamp_log_append_time};
 use super::check::{BatchFault, CheckedBatch, RecordError, timestamp_of};
-use super::compression::{compress, decompress_body};
+use super::compression::{compress_at, decompress_body};
 use super::walker::{Record, Records};
 use crate::time::WallTime;
 use bytes::BytesMut;
@@ -46,6 +46,8 @@ pub struct TopicRules {
     pub is_compacted: bool,
     /// `compression.type`; `None` is `producer`: stored as it came.
     pub codec: Option<Codec>,
+    /// The level for that codec, `compression.gzip.level` or `compression.zstd.level`; `None`: the codec's own default.
+    pub level: Option<i32>,
 }
 
 impl Default for TopicRules {
@@ -59,6 +61,7 @@ impl Default for TopicRules {
             after_ms_max: 3_600_000,
             is_compacted: false,
             codec: None,
+            level: None,
         }
     }
 }
@@ -79,7 +82,7 @@ impl CheckedBatch {
         if let Some(codec) = rules.codec
             && codec != self.codec()
         {
-            self.recompress(codec);
+            self.recompress(codec, rules.level);
             if self.bytes.len() > rules.message_bytes_max {
                 return Err(BatchFault::MessageTooLarge);
             }
@@ -163,10 +166,10 @@ impl CheckedBatch {
     }
 
     /// Compresses the same records with another codec.
-    fn recompress(&mut self, codec: Codec) {
+    fn recompress(&mut self, codec: Codec, level: Option<i32>) {
         let body = decompress_body(self.codec(), &self.bytes[BatchHeader::SIZE..], self.facts.decompressed_bytes)
             .expect("the body was decompressed to this size by the check");
-        let body = compress(codec, &body);
+        let body = compress_at(codec, level, &body);
         let mut header = self.header;
         header.attributes = (header.attributes & !0b111) | codec.bits();
         header.batch_length =

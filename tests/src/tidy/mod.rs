@@ -9,6 +9,7 @@ pub mod limits;
 pub mod packages;
 pub mod readme;
 pub mod rust_text;
+pub mod settings;
 pub mod sources;
 pub mod tree;
 
