@@ -279,8 +279,21 @@ fn leader_epochs_fence() {
     let diverging = ask(-1, epoch, 100);
     assert_eq!((diverging.error_code, diverging.high_watermark), (0, 6), "fetch-last-fetched-0-beyond");
     assert_eq!((diverging.diverging_epoch.epoch, diverging.diverging_epoch.end_offset), (epoch, 6));
-    if epoch > 0 {
-        assert_eq!(ask(epoch - 1, -1, 0).error_code, 74);
+}
+
+#[test]
+fn a_leader_epoch_that_is_over_is_fenced() {
+    let mut rig = filled().restart();
+    let epoch = rig.epoch("f");
+    assert!(epoch > 0, "a restart begins another epoch");
+    for version in [9, 12] {
+        let mut ask = |current: i32| {
+            let mut request = from("f", &[(0, 0)]);
+            request.topics[0].partitions[0].current_leader_epoch = current;
+            let part = one(rig.ask(&request, version));
+            (part.error_code, part.high_watermark)
+        };
+        assert_eq!([ask(epoch - 1), ask(0), ask(epoch), ask(-1)], [(74, -1), (74, -1), (0, 6), (0, 6)], "v{version}");
     }
 }
 

@@ -1,13 +1,14 @@
 //! Offsets by time, case by case as a real Kafka answers (names in the messages are those of the golden cases).
 
-use crate::api::produce::tests::{hello, to};
+use crate::api::produce::tests::to;
 use crate::broker::rig::{Rig, START_MS};
+use crate::ids::{LeaderEpoch, Offset};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
 use crate::protocol::Text;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, request};
 use crate::protocol::messages::offset_for_leader_epoch::{self, OffsetForLeaderEpochRequest};
 use crate::protocol::messages::produce::ProduceRequest;
-use crate::record::{BatchBuilder, Codec};
+use crate::record::{BatchBuilder, Codec, patch_offset_and_epoch, set_max_timestamp};
 
 fn put(rig: &mut Rig, topic: &str, codec: Codec, times: &[i64]) {
     let mut builder = BatchBuilder::new().codec(codec);
@@ -122,25 +123,19 @@ fn unknown_partitions_epochs_and_repetitions() {
     assert!(rig.ask(&ListOffsetsRequest { replica_id: -1, ..Default::default() }, 11).topics.is_empty());
 }
 
+/// Where an epoch ended: error, epoch, offset.
+fn end_of(rig: &mut Rig, topic: &str, partition: i32, current: i32, epoch: i32) -> (i16, i32, i64) {
+    let asked = offset_for_leader_epoch::request::Partitions { partition, current_leader_epoch: current, leader_epoch: epoch };
+    let topics = vec![offset_for_leader_epoch::request::Topics { topic: Text::from(topic), partitions: vec![asked] }];
+    let answer = rig.ask(&OffsetForLeaderEpochRequest { topics, ..Default::default() }, 4).topics.remove(0).partitions.remove(0);
+    (answer.error_code, answer.leader_epoch, answer.end_offset)
+}
+
 #[test]
 fn ends_of_epochs() {
     let mut rig = filled();
     let present = rig.epoch("lo");
-    let mut ask = |topic: &str, partition: i32, current: i32, epoch: i32| {
-        let request = OffsetForLeaderEpochRequest {
-            topics: vec![offset_for_leader_epoch::request::Topics {
-                topic: Text::from(topic),
-                partitions: vec![offset_for_leader_epoch::request::Partitions {
-                    partition,
-                    current_leader_epoch: current,
-                    leader_epoch: epoch,
-                }],
-            }],
-            ..Default::default()
-        };
-        let answer = rig.ask(&request, 4).topics.remove(0).partitions.remove(0);
-        (answer.error_code, answer.leader_epoch, answer.end_offset)
-    };
+    let mut ask = |topic: &str, partition: i32, current: i32, epoch: i32| end_of(&mut rig, topic, partition, current, epoch);
     assert_eq!(ask("lo", 0, -1, present), (0, present, 6));
     assert_eq!(ask("lo", 0, present, present), (0, present, 6));
     assert_eq!(ask("lo", 0, -1, present + 5), (0, -1, -1), "epoch-end-future");
@@ -156,8 +151,40 @@ fn a_batch_that_promises_a_time_it_does_not_hold_is_passed_over() {
     // On an append of a client the broker corrects the header, so the promise is kept there; a look-up must still not rely on it.
     let mut rig = Rig::new();
     rig.topic("lo", 1, &[]);
-    rig.ask::<ProduceRequest>(&to("lo", -1, &[(0, Some(hello()))]), 9);
-    assert_eq!(ask(&mut rig, "lo", 11, START_MS), (0, START_MS, 0, rig.epoch("lo")));
+    let epoch = rig.epoch("lo");
+    for (offset, times, promised) in [(0, [0, 50], 1000), (2, [600, 610], 610)] {
+        let mut batch = BatchBuilder::new();
+        for time in times {
+            batch.push(START_MS + time, None, Some(b"v"));
+        }
+        let mut batch = batch.build();
+        set_max_timestamp(&mut batch, START_MS + promised);
+        patch_offset_and_epoch(&mut batch, Offset(offset), LeaderEpoch(epoch));
+        rig.append_to_segment("lo", &batch);
+    }
+    let mut rig = rig.restart();
+    for (asked, found, offset) in [(50, 50, 1), (51, 600, 2), (500, 600, 2), (610, 610, 3)] {
+        assert_eq!(ask(&mut rig, "lo", 11, START_MS + asked), (0, START_MS + found, offset, epoch), "time {asked}");
+    }
+    assert_eq!(ask(&mut rig, "lo", 11, START_MS + 611), (0, -1, -1, -1), "the first one promises it, no record keeps it");
+}
+
+#[test]
+fn a_leader_epoch_that_is_over_is_fenced() {
+    let mut rig = filled().restart();
+    let epoch = rig.epoch("lo");
+    assert!(epoch > 0, "a restart begins another epoch");
+    for (current, expect) in [(epoch - 1, (74, -1, -1)), (epoch, (0, 6, epoch)), (-1, (0, 6, epoch))] {
+        for version in [4, 11] {
+            let mut request = asking("lo", 0, -1);
+            request.topics[0].partitions[0].current_leader_epoch = current;
+            let told = rig.ask(&request, version).topics.remove(0).partitions.remove(0);
+            assert_eq!((told.error_code, told.offset, told.leader_epoch), expect, "v{version}, epoch {current}");
+        }
+    }
+    for (current, expect) in [(epoch - 1, (74, -1, -1)), (epoch, (0, epoch - 1, 6)), (-1, (0, epoch - 1, 6))] {
+        assert_eq!(end_of(&mut rig, "lo", 0, current, epoch - 1), expect, "epoch {current}");
+    }
 }
 
 #[test]

@@ -51,6 +51,17 @@ fn what_is_served_is_advertised_at_the_versions_of_a_real_kafka() {
     }
 }
 
+/// Every other check of what is served and how goes through `SERVED` or what ApiVersions tells: what is missing there would be missed by none.
+#[test]
+fn none_of_the_served_apis_is_lost() {
+    let served: Vec<i16> = SERVED.iter().map(|served| served.key.code()).collect();
+    let expected = [0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 34, 35, 37, 43, 44, 45, 46, 55, 57, 60, 61, 64, 74, 75];
+    assert_eq!(
+        served, expected,
+        "an API that is served from now on belongs here, and one that is not any more is a loss for clients"
+    );
+}
+
 #[test]
 fn error_codes_are_those_of_a_real_kafka() {
     let ours: Vec<String> =

@@ -182,3 +182,19 @@ fn clients_are_told_the_addresses_of_the_listener_by_which_they_came() {
     assert_eq!(shown(&world, 12), ("1=near1:19092".to_string(), vec![(1, 0), (-1, 72), (-1, 5)]));
     assert_eq!(shown(&world, 5).1, vec![(1, 0), (-1, 5), (-1, 5)]);
 }
+
+#[test]
+fn internal_topics_are_told_so() {
+    let topic = |name: &str, number: u64| {
+        let partitions = vec![NewPartition { group: GroupId(number), replicas: vec![BrokerId(1)] }];
+        let (name, id, origin) = (name.into(), TopicId(number.into()), RequestId::default());
+        Command::CreateTopic { name, id, configs: vec![], partitions, origin }
+    };
+    let names = ["__consumer_offsets", "__share_group_state", "__transaction_state", "_schemas"];
+    let topics = (1..).zip(names).map(|(number, name)| topic(name, number));
+    let commands: Vec<Command> = std::iter::once(Command::RegisterBroker(registration(1))).chain(topics).collect();
+    let world = World { cluster: state_of(&commands), ..world() };
+    let told = world.ask(&MetadataRequest { topics: None, ..MetadataRequest::default() }, 12).response.topics;
+    let told: Vec<_> = told.iter().map(|topic| (topic.name.as_deref().unwrap_or("null"), topic.is_internal)).collect();
+    assert_eq!(told, names.map(|name| (name, name != "_schemas")));
+}
