@@ -4,6 +4,7 @@
 use crate::broker::{self, Broker, OTTLA, folder};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
 /// What each command that prints data is asked here. `BROKER` stands for an address, `FILE` for a configuration, `DATA` for the broker's folder.
@@ -11,10 +12,16 @@ const ASKED: &[(&str, &str)] = &[
     ("topic create", "walk-new --partitions 1 --bootstrap BROKER"),
     ("topic list", "--bootstrap BROKER"),
     ("topic describe", "walk --bootstrap BROKER"),
+    ("topic create-partitions", "walk-new --partitions 2 --bootstrap BROKER"),
     ("topic delete-records", "walk --partition 0 --all --bootstrap BROKER"),
+    ("topic delete", "walk-new --bootstrap BROKER"),
     ("produce", "walk --bootstrap BROKER"),
     ("consume", "walk --max-messages 1 --bootstrap BROKER"),
     ("config get", "--broker 1 --all --bootstrap BROKER"),
+    ("config set", "--topic walk retention.ms=1000000 --bootstrap BROKER"),
+    ("config delete", "--topic walk retention.ms --bootstrap BROKER"),
+    ("config explain", "retention.ms log.dirs"),
+    ("config check", "FILE"),
     ("config print", "FILE --all --origin"),
     ("cluster status", "--bootstrap BROKER"),
     ("doctor connect", "BROKER"),
@@ -26,18 +33,11 @@ const ASKED: &[(&str, &str)] = &[
     ("log verify", "DATA DATA"),
 ];
 
-/// Commands that print nothing a program would read: they run, change something, or read folders for people.
-const FOR_PEOPLE: &[&str] = &[
-    "serve",
-    "dev",
-    "completions",
-    "topic create-partitions",
-    "topic delete",
-    "config set",
-    "config delete",
-    "config check",
-    "bench null",
-];
+/// Commands that print data, but never end by themselves, so that each has a test of its own.
+const ENDLESS: &[&str] = &["bench null"];
+
+/// Commands that print nothing a program would read: they run something, or write a script.
+const FOR_PEOPLE: &[&str] = &["serve", "dev", "completions"];
 
 fn run(words: &[&str]) -> Output {
     Command::new(OTTLA).args(words).stdin(Stdio::null()).output().expect("the program was built for this test")
@@ -90,7 +90,8 @@ fn what_prints_data_is_asked_for_json_below() {
     let asked: BTreeSet<&str> = ASKED.iter().map(|(path, _)| *path).collect();
     for (path, help) in all() {
         let has_output = help.contains("--output <OUTPUT>");
-        assert_eq!(has_output, asked.contains(path.as_str()), "{path}: --output and the list in this file disagree");
+        let is_asked = asked.contains(path.as_str()) || ENDLESS.contains(&path.as_str());
+        assert_eq!(has_output, is_asked, "{path}: --output and the list in this file disagree");
         assert_ne!(has_output, FOR_PEOPLE.contains(&path.as_str()), "{path}: prints data without --output");
     }
 }
@@ -119,6 +120,29 @@ fn json_can_be_read_by_programs() {
             let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{path}: {error}: {line}"));
             assert!(json.is_object(), "{path}: {line}");
         }
+    }
+    let _ = std::fs::remove_dir_all(&home);
+}
+
+#[test]
+fn the_null_server_says_where_it_is_and_what_it_does_and_a_measurement_says_so_too() {
+    let home = folder("commands-null");
+    let file = home.join("null.dat").display().to_string();
+    for (mode, fsync) in [("discard", "none"), ("page-cache", "none"), ("durable", "before the answer")] {
+        let words = ["bench", "null", "--mode", mode, "--file", &file, "--output", "json"];
+        let mut server =
+            Command::new(OTTLA).args(words).stdout(Stdio::piped()).spawn().expect("the program was built for this test");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("it says that it is ready");
+        let ready: Value = serde_json::from_str(&line).expect("one object");
+        let row = &ready["ready"][0];
+        assert_eq!((row["mode"].as_str(), row["fsync"].as_str()), (Some(mode), Some(fsync)), "{line}");
+        let address = row["address"].as_str().expect("where it is").to_string();
+        let bench = ["bench", "produce", "--seconds", "1", "--warm-up", "0", "--bootstrap", &address, "--output", "json"];
+        let output = run(&bench);
+        let _ = (server.kill(), server.wait());
+        let figures: Value = serde_json::from_slice(&output.stdout).expect("figures");
+        assert_eq!(figures["figures"][0]["fsync"].as_str(), Some(fsync), "{mode}");
     }
     let _ = std::fs::remove_dir_all(&home);
 }

@@ -46,6 +46,8 @@ pub enum ConfigCommand {
         whose: Whose,
         #[command(flatten)]
         reach: Reach,
+        #[command(flatten)]
+        print: Print,
     },
     /// Take values back that were set: what stands behind them counts again.
     #[command(after_help = "Example:\n  ottla config delete --all-brokers log.retention.ms")]
@@ -57,7 +59,12 @@ pub enum ConfigCommand {
         whose: Whose,
         #[command(flatten)]
         reach: Reach,
+        #[command(flatten)]
+        print: Print,
     },
+    /// Say what settings mean here: type, default, legal values, and what they do. Asks no broker.
+    #[command(after_help = super::explain::HELP)]
+    Explain(super::explain::Explain),
     /// Say all that is wrong with a broker's configuration. Asks no broker.
     #[command(after_help = super::config_file::CHECK_HELP)]
     Check(super::config_file::Check),
@@ -113,19 +120,31 @@ impl ConfigCommand {
             ConfigCommand::Get { names, all, whose, reach, print } => {
                 print.report(&get(&mut reach.client(), &whose, &names, all)?)?;
             }
-            ConfigCommand::Set { values, whose, reach } => {
+            ConfigCommand::Set { values, whose, reach, print } => {
                 let edits = values.iter().map(|(name, value)| (name.as_str(), SET, Some(value.as_str()))).collect::<Vec<_>>();
                 edit(&mut reach.client(), &whose, &edits)?;
+                print.acknowledge(edited("set", &whose, &edits))?;
             }
-            ConfigCommand::Delete { names, whose, reach } => {
+            ConfigCommand::Delete { names, whose, reach, print } => {
                 let edits = names.iter().map(|name| (name.as_str(), DELETE, None)).collect::<Vec<_>>();
                 edit(&mut reach.client(), &whose, &edits)?;
+                print.acknowledge(edited("deleted", &whose, &edits))?;
             }
-            ConfigCommand::Check(check) => return Ok(check.run()),
+            ConfigCommand::Explain(explain) => return explain.run(),
+            ConfigCommand::Check(check) => return check.run(),
             ConfigCommand::Print(print) => return print.run(),
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What was done to which settings; a value that was taken back is none.
+fn edited(title: &'static str, whose: &Whose, edits: &[(&str, i8, Option<&str>)]) -> Section {
+    let mut section = Section::new(title, &["set for", "setting", "value"]);
+    for (name, _, value) in edits {
+        section.row(vec![whose.for_people().as_str().into(), (*name).into(), value.map_or(Cell::None, Cell::from)]);
+    }
+    section
 }
 
 fn get(client: &mut Client, whose: &Whose, names: &[String], all: bool) -> Result<Report, Failed> {

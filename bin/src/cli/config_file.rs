@@ -2,9 +2,9 @@
 //!
 //! Both judge what `ottla serve` would: the file, this environment and `--set` together.
 
-use super::output::{Cell, Report, Section};
+use super::output::{Cell, Format, Report, Section};
 use super::{Failed, Print};
-use crate::configuration::{Layers, OWN_SETTINGS, Sources, Thoroughness, own_setting};
+use crate::configuration::{Finding, Layers, OWN_SETTINGS, Origin, Sources, Thoroughness, own_setting};
 use clap::Args;
 use ottla_core::config::{BROKER_SETTINGS, Setting, broker_setting};
 use std::path::PathBuf;
@@ -16,17 +16,19 @@ const UNREADABLE: u8 = 2;
 /// What `check` does, and an example.
 pub const CHECK_HELP: &str = "\
 Every fault is one line on standard error, with the file and the line, or the variable, that it stands in; values that something stronger
-covers are checked as well. Unknown settings are faults here; a broker ignores those of a file with a warning.
+covers are checked as well. Unknown settings are faults here; a broker ignores those of a file with a warning. Settings that have no effect
+here are noted. With --output json all findings are one object on standard output.
 
 Exit code: 0 all is right, 1 something is wrong, 2 the file could not be read.
 
-Example:
-  ottla config check server.properties";
+Examples:
+  ottla config check server.properties
+  ottla config check server.properties --output json | jq '.findings[] | select(.kind == \"error\")'";
 
 /// What `print` does, and examples.
 pub const PRINT_HELP: &str = "\
 Where a setting stands in several places, --set counts over the environment (KAFKA_LOG_DIRS is log.dirs), the environment over the file,
-the file over the default.
+the file over the default. What a setting means, `ottla config explain` says.
 
 Exit code: 0 a broker would start with it, 1 something is wrong (standard error says what), 2 the file could not be read.
 
@@ -40,6 +42,8 @@ Examples:
 pub struct Check {
     /// Kafka's `.properties`, or TOML if the name ends in `.toml`.
     file: PathBuf,
+    #[command(flatten)]
+    print: Print,
 }
 
 /// Prints what counts.
@@ -62,11 +66,18 @@ pub struct PrintFile {
 
 impl Check {
     /// Runs it.
-    pub fn run(self) -> ExitCode {
-        match Sources::of_process(Some(self.file), Vec::new()).read() {
-            Ok(layers) => tell(&layers, Thoroughness::Everything),
-            Err(reason) => unreadable(&reason),
+    pub fn run(self) -> Result<ExitCode, Failed> {
+        let layers = match Sources::of_process(Some(self.file), Vec::new()).read() {
+            Ok(layers) => layers,
+            Err(reason) => return Ok(unreadable(&reason)),
+        };
+        let judgement = layers.judge(Thoroughness::Everything);
+        let notes: Vec<Finding> = judgement.remarks.iter().cloned().chain(judgement.idle_findings()).collect();
+        match self.print.output {
+            Format::Table => tell(&notes, &judgement.faults),
+            Format::Json => self.print.report(&findings(&notes, &judgement.faults))?,
         }
+        Ok(judgement.code())
     }
 }
 
@@ -78,7 +89,9 @@ impl PrintFile {
             Err(reason) => return Ok(unreadable(&reason)),
         };
         self.print.report(&report(&layers, self.origin, self.all))?;
-        Ok(tell(&layers, Thoroughness::Counting))
+        let judgement = layers.judge(Thoroughness::Counting);
+        tell(&judgement.remarks, &judgement.faults);
+        Ok(judgement.code())
     }
 }
 
@@ -87,16 +100,31 @@ fn unreadable(reason: &str) -> ExitCode {
     ExitCode::from(UNREADABLE)
 }
 
-/// Says what is wrong on standard error; the exit code says whether anything is.
-fn tell(layers: &Layers, how: Thoroughness) -> ExitCode {
-    let judgement = layers.judge(how);
-    for remark in &judgement.remarks {
-        eprintln!("note: {remark}");
+/// Says on standard error what is ignored and what is wrong.
+fn tell(notes: &[Finding], faults: &[Finding]) {
+    for note in notes {
+        eprintln!("note: {note}");
     }
-    for fault in &judgement.faults {
+    for fault in faults {
         eprintln!("error: {fault}");
     }
-    if judgement.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The same for programs.
+fn findings(notes: &[Finding], faults: &[Finding]) -> Report {
+    let mut section = Section::new("findings", &["kind", "place", "line", "sentence"]);
+    let kinds = [("note", notes), ("error", faults)];
+    for (kind, finding) in kinds.into_iter().flat_map(|(kind, findings)| findings.iter().map(move |finding| (kind, finding))) {
+        let (place, line) = match &finding.origin {
+            Some(Origin::Line { file, line }) => (file.as_str().into(), (*line).into()),
+            Some(origin) => (Cell::Text(origin.to_string()), Cell::None),
+            None => (Cell::None, Cell::None),
+        };
+        section.row(vec![kind.into(), place, line, finding.sentence.as_str().into()]);
+    }
+    let mut report = Report::default();
+    report.add(section);
+    report
 }
 
 /// The values by name. What nobody knows does not count and is left out.
@@ -137,8 +165,6 @@ fn report(layers: &Layers, with_origin: bool, with_defaults: bool) -> Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::output::Format;
-
     fn layers() -> Layers {
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let environment =
@@ -157,6 +183,21 @@ ssl.key.password  (hidden)  KAFKA_SSL_KEY_PASSWORD
         assert_eq!(report(&layers(), true, false).render(Format::Table), expected);
         let json = report(&layers(), false, false).render(Format::Json);
         assert!(json.starts_with(r#"{"settings":[{"setting":"cluster.id","value":"abc"},"#), "{json}");
+    }
+
+    #[test]
+    fn findings_have_places_for_programs() {
+        let at = |origin: &Origin| Finding::at(origin, "no.");
+        let notes = [at(&Origin::Line { file: "f".into(), line: 3 })];
+        let faults = [at(&Origin::Environment("KAFKA_X".into())), Finding { origin: None, sentence: "none.".into() }];
+        let expected = concat!(
+            r#"{"findings":[{"kind":"note","place":"f","line":3,"sentence":"no."},"#,
+            r#"{"kind":"error","place":"KAFKA_X","line":null,"sentence":"no."},"#,
+            r#"{"kind":"error","place":null,"line":null,"sentence":"none."}]}"#,
+            "\n"
+        );
+        assert_eq!(findings(&notes, &faults).render(Format::Json), expected);
+        assert_eq!(findings(&[], &[]).render(Format::Json), "{\"findings\":[]}\n");
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod config;
 mod config_file;
 mod consume;
 mod doctor;
+mod explain;
 pub mod log;
 mod output;
 mod partitioner;
@@ -116,6 +117,16 @@ pub struct Print {
 impl Print {
     fn report(&self, report: &output::Report) -> Result<(), Failed> {
         print(&report.render(self.output))
+    }
+
+    /// For what was done as asked: programs are told what, people know it.
+    fn acknowledge(&self, done: output::Section) -> Result<(), Failed> {
+        if self.output == output::Format::Table {
+            return Ok(());
+        }
+        let mut report = output::Report::default();
+        report.add(done);
+        self.report(&report)
     }
 }
 

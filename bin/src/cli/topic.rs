@@ -69,6 +69,8 @@ pub enum TopicCommand {
         partitions: i32,
         #[command(flatten)]
         reach: Reach,
+        #[command(flatten)]
+        print: Print,
     },
     /// Delete the oldest records of a partition: from then on its log starts at an offset.
     #[command(after_help = "Examples:\n  ottla topic delete-records orders --partition 0 --before 1000\n  \
@@ -97,6 +99,8 @@ pub enum TopicCommand {
         name: String,
         #[command(flatten)]
         reach: Reach,
+        #[command(flatten)]
+        print: Print,
     },
 }
 
@@ -128,14 +132,22 @@ impl TopicCommand {
             }
             TopicCommand::List { reach, print } => print.report(&list(&mut reach.client())?)?,
             TopicCommand::Describe { name, reach, print } => print.report(&describe(&mut reach.client(), name.as_deref())?)?,
-            TopicCommand::CreatePartitions { name, partitions, reach } => {
+            TopicCommand::CreatePartitions { name, partitions, reach, print } => {
                 create_partitions(&mut reach.client(), &name, partitions)?;
+                let mut grown = Section::new("grown", &["topic", "partitions"]);
+                grown.row(vec![name.as_str().into(), partitions.into()]);
+                print.acknowledge(grown)?;
             }
             TopicCommand::DeleteRecords { name, partition, before, all: _, reach, print } => {
                 // Kafka's word for the high watermark is -1.
                 print.report(&delete_records(&mut reach.client(), &name, partition, before.unwrap_or(-1))?)?;
             }
-            TopicCommand::Delete { name, reach } => delete(&mut reach.client(), &name)?,
+            TopicCommand::Delete { name, reach, print } => {
+                delete(&mut reach.client(), &name)?;
+                let mut deleted = Section::new("deleted", &["topic"]);
+                deleted.row(vec![name.as_str().into()]);
+                print.acknowledge(deleted)?;
+            }
         }
         Ok(ExitCode::SUCCESS)
     }

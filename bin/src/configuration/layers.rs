@@ -1,11 +1,13 @@
 //! [`Layers`]: all that was set, in every place, and the judgement about it.
 //!
 //! Unknown names do no harm where Kafka's users have them from elsewhere (files written for plugins, environments of containers): a
-//! broker ignores them, with a warning. On the command line, and for `ottla config check`, they are faults.
+//! broker ignores them, with a warning. On the command line, and for `ottla config check`, they are faults. Settings of Kafka that are
+//! known here but do nothing are legal everywhere; they are told, so that nobody relies on them.
 
 use super::{Entry, Finding, NodeConfiguration, OWN_SETTINGS, Origin, own_setting};
-use ottla_core::config::{broker_setting, nearest_broker_setting, topic_setting};
+use ottla_core::config::{BrokerSettings, broker_setting, nearest_broker_setting, topic_setting};
 use std::collections::BTreeMap;
+use std::process::ExitCode;
 
 /// The entries that count, by name.
 pub type Counting<'a> = BTreeMap<&'a str, &'a Entry>;
@@ -37,6 +39,39 @@ pub struct Judgement {
     pub faults: Vec<Finding>,
     /// What is ignored, and why.
     pub remarks: Vec<Finding>,
+    /// What counts, is known and has no effect here.
+    pub idle: Vec<Entry>,
+}
+
+impl Judgement {
+    /// Whether anything must be repaired, as an exit code.
+    #[must_use]
+    pub fn code(&self) -> ExitCode {
+        if self.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// A sentence about each setting without effect.
+    pub fn idle_findings(&self) -> impl Iterator<Item = Finding> {
+        self.idle.iter().filter_map(|entry| {
+            let explanation = broker_setting(&entry.name)?.explanation();
+            let (first, rest) = explanation.split_at_checked(1)?;
+            Some(Finding::at(&entry.origin, format!("{} is {}{rest}", entry.name, first.to_lowercase())))
+        })
+    }
+}
+
+/// Names that mean something to Kafka's plugins, or to its listeners one by one, and why they do not here.
+const NOT_AVAILABLE: [(&str, &str); 5] = [
+    ("super.users", "there is no authorization yet"),
+    ("allow.everyone.if.no.acl.found", "there is no authorization yet"),
+    ("listener.name.", "listeners are PLAINTEXT and have no settings of their own"),
+    ("sasl.", "there is no authentication yet"),
+    ("ssl.", "there is no encryption yet"),
+];
+
+fn why_not_available(name: &str) -> Option<&'static str> {
+    let is_meant = |known: &str| if known.ends_with('.') { name.starts_with(known) } else { name == known };
+    NOT_AVAILABLE.iter().find(|(known, _)| is_meant(known)).map(|(_, why)| *why)
 }
 
 impl Layers {
@@ -49,7 +84,7 @@ impl Layers {
     /// Says what is wrong, all of it at once.
     #[must_use]
     pub fn judge(&self, how: Thoroughness) -> Judgement {
-        let (mut faults, mut remarks) = (self.faults.clone(), Vec::new());
+        let (mut faults, mut remarks, mut idle) = (self.faults.clone(), Vec::new(), Vec::new());
         let is_of_file = |origin: &Origin| matches!(origin, Origin::Line { .. });
         let is_file_broken = self.faults.iter().any(|fault| fault.origin.as_ref().is_some_and(is_of_file))
             && !self.entries.iter().any(|entry| is_of_file(&entry.origin));
@@ -60,6 +95,9 @@ impl Layers {
                 continue;
             }
             let say = |sentence: String| Finding::at(&entry.origin, sentence);
+            if counts && broker_setting(&entry.name).is_some_and(|setting| !setting.is_used) {
+                idle.push(entry.clone());
+            }
             match broker_setting(&entry.name) {
                 // The shell says more about those it reads itself; what it does not see is judged like the others.
                 Some(setting) if !counts || !NodeConfiguration::reads(&entry.name) => {
@@ -69,6 +107,10 @@ impl Layers {
                 None if own_setting(&entry.name).is_some() => {}
                 None if entry.name.starts_with("zookeeper.") => {
                     remarks.push(say(format!("{} says nothing here: there is no ZooKeeper.", entry.name)));
+                }
+                None if why_not_available(&entry.name).is_some() => {
+                    let why = why_not_available(&entry.name).unwrap_or_default();
+                    remarks.push(say(format!("{} is known to Kafka, not available here: {why}.", entry.name)));
                 }
                 None => {
                     let is_fault = match entry.origin {
@@ -84,8 +126,13 @@ impl Layers {
         }
         // What seems to be missing may stand in a file that can't be understood.
         let node = if is_file_broken { None } else { NodeConfiguration::read(&counting, &mut faults) };
+        // What contradicts each other, each legal by itself.
+        if let Some(node) = node.as_ref().filter(|_| faults.is_empty()) {
+            let whole = BrokerSettings::parse(&node.for_core());
+            faults.extend(whole.err().map(|reason| Finding { origin: None, sentence: format!("{reason}.") }));
+        }
         faults.sort_by_key(|fault| fault.origin.as_ref().map_or((1, 0), place_in_order));
-        Judgement { node: node.filter(|_| faults.is_empty()), faults, remarks }
+        Judgement { node: node.filter(|_| faults.is_empty()), faults, remarks, idle }
     }
 }
 
@@ -139,7 +186,8 @@ mod tests {
         };
         let judgement = layers.judge(how);
         assert_eq!(judgement.node.is_some(), judgement.faults.is_empty());
-        (shown(&judgement.faults), shown(&judgement.remarks))
+        let told: Vec<Finding> = judgement.remarks.iter().cloned().chain(judgement.idle_findings()).collect();
+        (shown(&judgement.faults), shown(&told))
     }
 
     #[test]
@@ -171,6 +219,33 @@ mod tests {
             "KAFKA_ZOOKEEPER_CONNECT: zookeeper.connect says nothing here: there is no ZooKeeper.",
         ];
         assert_eq!(remarks, expect);
+    }
+
+    #[test]
+    fn what_kafka_knows_and_has_no_effect_here_is_told_as_such() {
+        let text = format!(
+            "{ENOUGH}super.users=User:a\nlistener.name.x.ssl.client.auth=required\nsasl.mechanism=PLAIN\nnum.io.threads=8\n\
+             log.cleaner.threads=2\nnum.partitions=2\nauthorizer.class.name=\n"
+        );
+        for how in [Thoroughness::Counting, Thoroughness::Everything] {
+            let (faults, remarks) = judged(&text, &[], &[], how);
+            assert_eq!(faults, Vec::<String>::new());
+            let expect = [
+                "f:3: super.users is known to Kafka, not available here: there is no authorization yet.",
+                "f:4: listener.name.x.ssl.client.auth is known to Kafka, not available here: listeners are PLAINTEXT and have no settings of \
+                 their own.",
+                "f:5: sasl.mechanism is known to Kafka, not available here: there is no authentication yet.",
+                "f:6: num.io.threads is known to Kafka, without effect here.",
+                "f:7: log.cleaner.threads is known to Kafka, without effect here. Compaction is not performed yet.",
+            ];
+            assert_eq!(remarks, expect);
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_a_fault() {
+        let (faults, _) = judged(&format!("{ENOUGH}replica.lag.time.max.ms=100\n"), &[], &[], Thoroughness::Everything);
+        assert!(faults.len() == 1 && faults[0].contains("replica.fetch.wait.max.ms"), "{faults:?}");
     }
 
     #[test]

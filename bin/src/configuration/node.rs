@@ -19,6 +19,9 @@ use std::path::PathBuf;
 /// Kafka's name for the listener of controllers unless set.
 const CONTROLLER: &str = "CONTROLLER";
 
+/// The only protocol there is.
+const PLAINTEXT: &str = "PLAINTEXT";
+
 /// Settings the core does not get as they were given: the shell acts upon them, or there is only one way.
 const OWN: [&str; 15] = [
     "node.id",
@@ -98,6 +101,7 @@ impl NodeConfiguration {
         let mut reader = Reader { counting, faults };
         let broker = reader.broker_id();
         reader.roles();
+        reader.security();
         let listeners = reader.listeners();
         let advertised = listeners.as_ref().and_then(|(clients, _)| reader.advertised(clients));
         reader.inter_broker(listeners.as_ref().map(|(clients, _)| clients.as_slice()));
@@ -213,17 +217,37 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Who asks for protection must not believe that there is some.
+    fn security(&mut self) {
+        const AUTHORIZER: &str = "authorizer.class.name";
+        if let Some(class) = self.filled(AUTHORIZER) {
+            let sentence = format!(
+                "{AUTHORIZER}={class}: there is no authorization in this version, every client may do everything; remove the setting if \
+                 that is acceptable."
+            );
+            self.note(AUTHORIZER, sentence);
+        }
+        const BETWEEN_BROKERS: &str = "security.inter.broker.protocol";
+        if let Some(protocol) = self.filled(BETWEEN_BROKERS).filter(|protocol| !protocol.eq_ignore_ascii_case(PLAINTEXT)) {
+            let sentence = format!(
+                "{BETWEEN_BROKERS}={protocol} is not available in this version, whose brokers speak PLAINTEXT to each other."
+            );
+            self.note(BETWEEN_BROKERS, sentence);
+        }
+    }
+
     fn is_controller(&self, name: &str) -> bool {
         let names = self.filled("controller.listener.names").unwrap_or(CONTROLLER);
         names.split(',').any(|known| known.trim().eq_ignore_ascii_case(name))
     }
 
-    /// What a listener speaks: the map says, otherwise its name does.
+    /// What a listener speaks: the map says, otherwise its name does if it is that of a protocol.
     fn protocol(&self, listener: &str) -> String {
         let map = self.text("listener.security.protocol.map").unwrap_or_default();
         let mut pairs =
             map.split(',').filter_map(|pair| pair.split_once(':')).map(|(name, protocol)| (name.trim(), protocol.trim()));
-        let mapped = pairs.find(|(name, _)| name.eq_ignore_ascii_case(listener)).map_or(listener, |(_, protocol)| protocol);
+        let by_name = if ["SSL", "SASL_PLAINTEXT", "SASL_SSL"].contains(&listener) { listener } else { PLAINTEXT };
+        let mapped = pairs.find(|(name, _)| name.eq_ignore_ascii_case(listener)).map_or(by_name, |(_, protocol)| protocol);
         mapped.to_ascii_uppercase()
     }
 
@@ -238,7 +262,7 @@ impl<'a> Reader<'a> {
         for listener in all {
             let name = listener.name.clone();
             let protocol = self.protocol(&name);
-            if ["SSL", "SASL_PLAINTEXT", "SASL_SSL"].contains(&protocol.as_str()) {
+            if protocol != PLAINTEXT {
                 let which = if protocol == name { name } else { format!("{protocol} of the listener {name}") };
                 return self
                     .fault(NAME, format!("{NAME}: {which} is not available in this version, which serves PLAINTEXT only."));
@@ -498,6 +522,9 @@ message.max.bytes 2000
                 "node.id=1\nlog.dirs=a\nottla.disk.reserve.bytes=1G",
                 "ottla.disk.reserve.bytes=1G is not a number of bytes, 0 or more.",
             ),
+            ("node.id=1\nlog.dirs=a\nlisteners=A://h:1\nlistener.security.protocol.map=A:TLS", "TLS of the listener A"),
+            ("node.id=1\nlog.dirs=a\nauthorizer.class.name=a.B", "authorizer.class.name=a.B: there is no authorization"),
+            ("node.id=1\nlog.dirs=a\nsecurity.inter.broker.protocol=SSL", "whose brokers speak PLAINTEXT to each other"),
             ("node.id=1\nlog.dirs=a\nottla.metrics.listener=9404", "\"9404\" is no host:port, nor is it \"off\"."),
             ("node.id=1\nlog.dirs=a\nadvertised.listeners=B://h:2", "names B, which listeners does not name"),
             ("node.id=1\nlog.dirs=a\ncontroller.quorum.bootstrap.servers=h:1", "name all brokers in controller.quorum.voters"),

@@ -7,6 +7,8 @@ pub struct OwnSetting {
     pub name: &'static str,
     /// What counts when nobody sets it; `None` where that depends on others.
     pub default: Option<&'static str>,
+    /// What it does.
+    pub doc: &'static str,
 }
 
 /// The cluster's id, `CLUSTER_ID` of container images.
@@ -25,11 +27,23 @@ pub const LOG_LEVEL: &str = "ottla.log.level";
 
 /// All of them.
 pub const OWN_SETTINGS: [OwnSetting; 5] = [
-    OwnSetting { name: CLUSTER_ID, default: None },
-    OwnSetting { name: METRICS_LISTENER, default: Some("127.0.0.1:9404") },
-    OwnSetting { name: DISK_RESERVE, default: Some("67108864") },
-    OwnSetting { name: LOG_FORMAT, default: Some("human") },
-    OwnSetting { name: LOG_LEVEL, default: Some("info") },
+    OwnSetting {
+        name: CLUSTER_ID,
+        default: None,
+        doc: "Id of the cluster, the same on all its brokers; without it, it follows from controller.quorum.voters.",
+    },
+    OwnSetting {
+        name: METRICS_LISTENER,
+        default: Some("127.0.0.1:9404"),
+        doc: "Where metrics and health are served: host:port, or off.",
+    },
+    OwnSetting {
+        name: DISK_RESERVE,
+        default: Some("67108864"),
+        doc: "Bytes of free space below which new records are refused, so that metadata and elections find room.",
+    },
+    OwnSetting { name: LOG_FORMAT, default: Some("human"), doc: "How log lines look: human or json." },
+    OwnSetting { name: LOG_LEVEL, default: Some("info"), doc: "The least that is logged: error, warn, info or debug." },
 ];
 
 /// The setting of this name.

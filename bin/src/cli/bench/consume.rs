@@ -57,7 +57,7 @@ impl Consume {
             threads.push(std::thread::spawn(move || reader.run(from, until)));
         }
         let load = format!("consume, {} conn, {} B at once", partitions.len(), self.fetch_bytes);
-        self.measure.report(&load, from, threads, &self.print)
+        self.measure.report(&load, None, from, threads, &self.print)
     }
 }
 

@@ -79,7 +79,7 @@ impl EndToEnd {
             from_broker,
         };
         let thread = std::thread::spawn(move || trip.run());
-        self.measure.report(&load, from, vec![thread], &self.print)
+        self.measure.report(&load, Some(self.acks.fsync_of_ottla()), from, vec![thread], &self.print)
     }
 }
 

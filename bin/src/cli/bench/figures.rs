@@ -47,7 +47,7 @@ impl Figures {
 
     /// One row. `cpu_seconds` of the servers, if they were watched.
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    pub fn section(&self, load: &str, elapsed: Duration, cpu_seconds: Option<f64>) -> Section {
+    pub fn section(&self, load: &str, fsync: Option<&str>, elapsed: Duration, cpu_seconds: Option<f64>) -> Section {
         let seconds = elapsed.as_secs_f64();
         let micros =
             |quantile: f64| -> Cell { Cell::Text(format!("{:.1}", self.latency.value_at_quantile(quantile) as f64 / 1000.0)) };
@@ -57,6 +57,7 @@ impl Figures {
             "figures",
             &[
                 "load",
+                "fsync",
                 "requests/s",
                 "records/s",
                 "MB/s",
@@ -71,6 +72,7 @@ impl Figures {
         );
         section.row(vec![
             load.into(),
+            fsync.map_or(Cell::None, Cell::from),
             decimal(self.requests as f64 / seconds),
             decimal(self.records as f64 / seconds),
             decimal(self.bytes as f64 / 1e6 / seconds),

@@ -88,10 +88,12 @@ impl Measure {
         (from, from + Duration::from_secs(self.seconds))
     }
 
-    /// Watches the brokers' CPU time from `from` to the end, waits for the threads of a load and prints what they counted.
+    /// Watches the brokers' CPU time from `from` to the end, waits for the threads of a load and prints what they counted. `fsync` says when
+    /// what is produced is fsynced.
     fn report(
         &self,
         load: &str,
+        fsync: Option<&str>,
         from: Instant,
         threads: Vec<JoinHandle<Result<Figures, String>>>,
         print: &Print,
@@ -107,7 +109,7 @@ impl Measure {
             figures.add(&one.map_err(Failed)?);
         }
         let mut report = Report::default();
-        report.add(figures.section(load, seconds, (!self.pid.is_empty()).then_some(used)));
+        report.add(figures.section(load, fsync, seconds, (!self.pid.is_empty()).then_some(used)));
         print.report(&report)?;
         Ok(ExitCode::SUCCESS)
     }

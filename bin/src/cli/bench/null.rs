@@ -2,7 +2,8 @@
 //!
 //! Blocking, one thread per connection, no checks of what it is sent: only for measuring, only on loopback.
 
-use super::super::Failed;
+use super::super::output::{Format, Report, Section};
+use super::super::{Failed, Print, print};
 use bytes::Bytes;
 use ottla_core::protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse, response as spoken};
 use ottla_core::protocol::messages::metadata::{MetadataRequest, MetadataResponse, response as metadata};
@@ -45,12 +46,41 @@ pub struct Null {
     /// The file it writes to.
     #[arg(long, value_name = "FILE", required_if_eq_any([("mode", "page-cache"), ("mode", "durable")]))]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    print: Print,
+}
+
+/// What a null server calls its cluster, before its mode: a measurement sees what it measures.
+const CLUSTER: &str = "ottla-bench-null-";
+
+impl Mode {
+    /// When it fsyncs.
+    fn fsync(self) -> &'static str {
+        match self {
+            Mode::Discard | Mode::PageCache => "none",
+            Mode::Durable => "before the answer",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Mode::Discard => "discard",
+            Mode::PageCache => "page-cache",
+            Mode::Durable => "durable",
+        }
+    }
+}
+
+/// When the null server that calls its cluster so fsyncs; `None`: it is no null server.
+pub(super) fn fsync_of(cluster: &str) -> Option<&'static str> {
+    let mode = cluster.strip_prefix(CLUSTER)?;
+    [Mode::Discard, Mode::PageCache, Mode::Durable].into_iter().find(|known| known.name() == mode).map(Mode::fsync)
 }
 
 struct Server {
     port: u16,
+    mode: Mode,
     file: Option<File>,
-    is_durable: bool,
     position: AtomicU64,
     flush: Mutex<Flush>,
     flushed: Condvar,
@@ -75,13 +105,13 @@ impl Null {
         let file = self.file.as_ref().map(File::create).transpose().map_err(fail)?;
         let server = Arc::new(Server {
             port,
+            mode: self.mode,
             file: file.filter(|_| self.mode != Mode::Discard),
-            is_durable: self.mode == Mode::Durable,
             position: AtomicU64::new(0),
             flush: Mutex::default(),
             flushed: Condvar::new(),
         });
-        super::super::print(&format!("Null server is ready: clients 127.0.0.1:{port}\n"))?;
+        self.tell_ready(port)?;
         for stream in listener.incoming() {
             let (stream, server) = (stream.map_err(fail)?, server.clone());
             std::thread::spawn(move || {
@@ -90,6 +120,18 @@ impl Null {
             });
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn tell_ready(&self, port: u16) -> Result<(), Failed> {
+        let (mode, fsync, address) = (self.mode.name(), self.mode.fsync(), format!("127.0.0.1:{port}"));
+        if self.print.output == Format::Table {
+            return print(&format!("Null server is ready, mode {mode}, fsync {fsync}: clients {address}\n"));
+        }
+        let mut ready = Section::new("ready", &["address", "mode", "fsync"]);
+        ready.row(vec![address.as_str().into(), mode.into(), fsync.into()]);
+        let mut report = Report::default();
+        report.add(ready);
+        self.print.report(&report)
     }
 }
 
@@ -131,7 +173,7 @@ impl Server {
             if filled == buffer.len() {
                 buffer.resize(buffer.len() * 2, 0);
             }
-            if wrote && self.is_durable {
+            if wrote && self.mode == Mode::Durable {
                 self.make_durable()?;
             }
             stream.write_all(&out)?;
@@ -202,7 +244,8 @@ impl Server {
             ..Default::default()
         });
         let broker = metadata::Brokers { host: "127.0.0.1".into(), port: i32::from(self.port), ..Default::default() };
-        MetadataResponse { brokers: vec![broker], topics: topics.collect(), ..Default::default() }
+        let cluster_id = Some(format!("{CLUSTER}{}", self.mode.name()).into());
+        MetadataResponse { brokers: vec![broker], topics: topics.collect(), cluster_id, ..Default::default() }
     }
 }
 

@@ -1,9 +1,10 @@
 //! `ottla bench produce`.
 
 use super::super::{Failed, Print, Reach};
-use super::Measure;
 use super::pipeline::{Pipeline, Schedule};
 use super::topic::NewTopic;
+use super::{Measure, null};
+use crate::client::Client;
 use bytes::Bytes;
 use ottla_core::protocol::messages::produce::{ProduceRequest, ProduceResponse, request};
 use ottla_core::protocol::{ErrorCode, Text, decode_response, encode_request};
@@ -20,10 +21,10 @@ pub(super) const TIMEOUT_MS: i32 = 30_000;
 /// What to wait for.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 pub(super) enum Acks {
-    /// The leader has it in memory.
+    /// The leader has it in memory; Ottla writes and fsyncs it behind the answer.
     #[value(name = "1")]
     Leader,
-    /// A quorum has it on disk.
+    /// A quorum has it: on disk with Ottla, which fsyncs it before the answer.
     All,
 }
 
@@ -33,6 +34,14 @@ impl Acks {
         match self {
             Acks::Leader => "1",
             Acks::All => "all",
+        }
+    }
+
+    /// When it is fsynced: what Ottla does. Of other servers the client can't know.
+    pub(super) fn fsync_of_ottla(self) -> &'static str {
+        match self {
+            Acks::Leader => "Ottla: behind the answer",
+            Acks::All => "Ottla: before the answer",
         }
     }
 
@@ -77,6 +86,9 @@ pub struct Produce {
     /// Requests per second of all connections together, sent at their time whatever the answers do; 0: as fast as answers come.
     #[arg(long, default_value_t = 0)]
     rate: u32,
+    /// When the server fsyncs what it takes, if it is not Ottla: told beside the figures. A null server says it itself.
+    #[arg(long, value_name = "TEXT")]
+    fsync: Option<String>,
     #[command(flatten)]
     measure: Measure,
     #[command(flatten)]
@@ -89,6 +101,7 @@ impl Produce {
         let mut client = self.reach.client();
         let wanted = NewTopic { name: &self.topic, partitions: self.partitions, replication_factor: self.replication_factor };
         let leaders = wanted.leaders(&mut client)?;
+        let fsync = self.fsync(&mut client)?;
         let (batch, records) = self.batch()?;
         let batch_bytes = batch.len() as u64;
         let start = Instant::now() + Duration::from_millis(50);
@@ -117,7 +130,15 @@ impl Produce {
                 pipeline.run(&schedule, judge)
             }));
         }
-        self.measure.report(&self.load(records), from, threads, &self.print)
+        self.measure.report(&self.load(records), Some(&fsync), from, threads, &self.print)
+    }
+
+    /// What an acknowledgement says about disks.
+    fn fsync(&self, client: &mut Client) -> Result<String, Failed> {
+        let cluster = client.metadata(Some(&[&self.topic]))?.cluster_id;
+        let by_itself = cluster.and_then(|id| null::fsync_of(id.as_str()));
+        let fsync = by_itself.or(self.fsync.as_deref()).unwrap_or_else(|| self.acks.fsync_of_ottla());
+        Ok(fsync.to_owned())
     }
 
     fn load(&self, records: u64) -> String {
