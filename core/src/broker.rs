@@ -42,7 +42,7 @@ pub use metrics::{BrokerMetrics, ReplicaMetrics, TopicMetrics};
 pub use recovery::Recovery;
 pub use standing::{LeaderChange, LeaderChanges, Standing};
 
-pub use crate::raft::{RaftSettings, RecoveryStep};
+pub use crate::raft::{RaftSettings, Recalling, RecoveryStep};
 
 use crate::api::fetch_session::FetchSessions;
 use crate::config::BrokerSettings;

@@ -80,6 +80,17 @@ pub const SNAPSHOT_FILES_MAX: usize = 30_000;
 pub const SNAPSHOT_LEASE_MS: u64 = 5_000;
 /// Milliseconds after which a part of a snapshot that did not come is asked for again.
 pub const SNAPSHOT_RETRY_MS: u64 = 1_000;
+/// Questions or answers of one message between brokers about what forgotten replicas may have promised: at 37 bytes each, 37 KB. What is more
+/// goes into the next message of the same frame; a message of more is dropped as damaged.
+pub const RECALL_ITEMS_MAX: usize = 1_000;
+/// Milliseconds after which a broker that does not know what it promised asks again those that did not tell.
+pub const RECALL_RETRY_MS: u64 = 250;
+/// Milliseconds after which a replica that has not caught up with what it may have promised asks everybody anew: what it waits for may have been
+/// lost with another broker's power, unacknowledged.
+pub const RECALL_AGAIN_MS: u64 = 5_000;
+/// Milliseconds after its start at which a broker with an empty data folder takes the cluster for a new one although not all others have
+/// answered: a majority, itself included, knows nothing, and nobody knows something.
+pub const BOOTSTRAP_WAIT_MS: u64 = 5_000;
 /// Settings that one resource may have at run time; Kafka knows 340 of a broker. More: INVALID_CONFIG.
 pub const CONFIG_KEYS_MAX: usize = 1000;
 /// Bytes of a setting's name or value, as many as a string of the older versions may have. More: INVALID_CONFIG.

@@ -30,6 +30,8 @@ pub enum Mutant {
     SeenVoteGranted,
     /// 10: a leader takes answers to what it sent in an earlier term for answers of this one (hashicorp/raft#695).
     StaleAnswerTaken,
+    /// 13: a broker whose disk was lost takes part under its old name as if it had promised nothing.
+    WipedReborn,
     /// 14: a snapshot does not say what is known of producers.
     SnapshotWithoutProducers,
     /// 15: a snapshot that was installed is installed again at the next start, over all that was appended since.
@@ -60,11 +62,15 @@ pub enum Mutant {
     Canary,
     /// 43: what a client asked for is read from the disk and handed on as it comes.
     ReadNotChecked,
+    /// 44: a replica that forgot what it acknowledged votes for candidates that may lack it.
+    FloorNotChecked,
+    /// 45: a replica that forgot its votes goes on in the first term.
+    TermNotRaised,
 }
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 25] = [
+    pub const ALL: [(u32, Mutant); 28] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -75,6 +81,7 @@ impl Mutant {
         (8, Mutant::OffsetBeforeOwnTerm),
         (9, Mutant::SeenVoteGranted),
         (10, Mutant::StaleAnswerTaken),
+        (13, Mutant::WipedReborn),
         (14, Mutant::SnapshotWithoutProducers),
         (15, Mutant::SnapshotOverNewer),
         (16, Mutant::DedupWindowShort),
@@ -90,6 +97,8 @@ impl Mutant {
         (41, Mutant::HashOrder),
         (42, Mutant::Canary),
         (43, Mutant::ReadNotChecked),
+        (44, Mutant::FloorNotChecked),
+        (45, Mutant::TermNotRaised),
     ];
 
     /// Whether `other` is active; `false` for ever without the feature `mutants`.

@@ -4,13 +4,15 @@
 //! at debug level only, [`ottla_core::limits::LEADER_CHANGES_MAX`] per round.
 
 use ottla_core::Broker;
-use ottla_core::broker::Standing;
+use ottla_core::broker::{Recalling, Standing};
 use ottla_core::input::Input;
 use ottla_core::time::Instant;
 use slog::{Logger, debug, info, o, warn};
 
 /// Milliseconds between lines about leaderships.
 const LEADERS_EVERY_MS: u64 = 1_000;
+/// Milliseconds between lines about what this broker may have promised.
+const RECALLS_EVERY_MS: u64 = 10_000;
 
 /// What was told so far.
 #[derive(Debug)]
@@ -20,12 +22,14 @@ pub(crate) struct Chronicle {
     /// Counters of leaderships when they were told last, and when that was.
     told: (u64, u64, Instant),
     stopping: Option<Instant>,
+    /// When it was told last that others are asked what this broker promised.
+    asked: Option<Instant>,
 }
 
 impl Chronicle {
     pub(crate) fn new(log: &Logger) -> Chronicle {
         let log = log.new(o!("component" => "broker"));
-        Chronicle { log, last: Standing::default(), told: (0, 0, Instant(0)), stopping: None }
+        Chronicle { log, last: Standing::default(), told: (0, 0, Instant(0)), stopping: None, asked: None }
     }
 
     /// A round is over.
@@ -45,6 +49,7 @@ impl Chronicle {
 
     fn compare(&mut self, standing: Standing, now: Instant) {
         let last = std::mem::replace(&mut self.last, standing);
+        self.recalls(last.recalling, standing.recalling, now);
         if standing.is_registered && !last.is_registered {
             info!(self.log, "registered with the controller: requests are answered");
         }
@@ -71,6 +76,27 @@ impl Chronicle {
             self.told = (standing.elections_won, standing.leader_changes, now);
             let (won, heard) = (standing.elections_won - won, standing.leader_changes - heard);
             info!(self.log, "leaders changed"; "others_lead" => heard - won, "this_broker_leads" => won);
+        }
+    }
+
+    /// What became of replicas that do not know what they promised. Of a new cluster, where nobody does, there is nothing to tell.
+    fn recalls(&mut self, last: Recalling, here: Recalling, now: Instant) {
+        let is_due = self.asked.is_none_or(|at| now.since_us(at) >= RECALLS_EVERY_MS * 1000);
+        if here.has_past && here.asking > 0 && is_due {
+            self.asked = Some(now);
+            let waits_for = here.waits_for.map(|broker| broker.0);
+            warn!(
+                self.log,
+                "the data folder is empty but the cluster knows this broker: asking all others what it may have promised";
+                "replicas" => here.asking, "waits_for" => waits_for
+            );
+        }
+        if here.lost > last.lost {
+            warn!(self.log, "partitions without another replica came back empty"; "partitions" => here.lost - last.lost);
+        }
+        if here.asking + here.below == 0 && last.asking + last.below > 0 && here.has_past {
+            self.asked = None;
+            info!(self.log, "all replicas know again what this broker promised"; "replicas" => here.recalled);
         }
     }
 
@@ -150,6 +176,28 @@ mod tests {
             tells(at, 1),
             ["INFO no longer fenced", "WARN no active controller is known", "INFO this broker is the active controller"]
         );
+    }
+
+    #[test]
+    fn a_lost_data_folder_is_told_of_but_not_a_new_cluster() {
+        let memory = Memory::default();
+        let mut chronicle = Chronicle::new(&Logger::root(memory.clone(), o!()));
+        let mut tells = |ms: u64, recalling: Recalling| {
+            chronicle.compare(Standing { recalling, ..Standing::default() }, Instant(5).plus_ms(ms));
+            std::mem::take(&mut *memory.0.lock().expect("one thread"))
+        };
+        let new = Recalling { asking: 1, waits_for: Some(BrokerId(2)), ..Recalling::default() };
+        assert_eq!(tells(1, new), Vec::<String>::new());
+        let known = Recalling { has_past: true, ..new };
+        assert!(tells(2, known)[0].starts_with("WARN the data folder is empty but the cluster knows this broker"));
+        assert_eq!(tells(3, Recalling { asking: 9, ..known }), Vec::<String>::new(), "not more often than every ten seconds");
+        assert_eq!(tells(20_000, known).len(), 1);
+        let below = Recalling { asking: 0, below: 9, ..known };
+        assert_eq!(tells(20_001, below), Vec::<String>::new());
+        let whole = Recalling { below: 0, recalled: 9, lost: 1, ..below };
+        let lines =
+            ["WARN partitions without another replica came back empty", "INFO all replicas know again what this broker promised"];
+        assert_eq!(tells(20_002, whole), lines);
     }
 
     #[test]

@@ -179,6 +179,7 @@ impl Cluster {
     pub(crate) fn counters(&self) -> Counters {
         let mut all = self.counters;
         all.add(&self.watch.counters);
+        all.recalled += self.nodes.iter().flat_map(|node| &node.broker).map(|b| b.standing().recalling.recalled).sum::<u64>();
         all.lost += self.net.lost;
         all.duplicated += self.net.duplicated;
         all.replayed += self.net.replayed;

@@ -130,6 +130,15 @@ impl SimDisk {
         self.lie_until = 0;
     }
 
+    /// Everything on it is lost: another disk, in effect. The process is gone by then.
+    pub fn wipe(&mut self) {
+        assert!(self.pending.is_empty(), "who loses a disk does not run");
+        self.files.clear();
+        self.groups.clear();
+        self.damage.clear();
+        self.lies.clear();
+    }
+
     /// The next sync that completes fails.
     pub fn fail_next_sync(&mut self) {
         self.fail_next_sync = true;

@@ -147,6 +147,10 @@ counters! {
     storage_errors,
     /// Connections reset.
     resets,
+    /// Disks that were lost.
+    wipes,
+    /// Replicas that forgot what they promised and have all their rights again.
+    recalled,
     /// Files whose name a power cut took.
     vanished,
     /// Brokers that refused to start from a damaged log.

@@ -303,6 +303,7 @@ impl Run {
             | FaultKind::SlowDisk { .. }
             | FaultKind::FailSync { .. }
             | FaultKind::Stop { .. }
+            | FaultKind::Wipe { .. }
             | FaultKind::HangDisk { .. }
             | FaultKind::FillDisk { .. }
             | FaultKind::Reset { .. }
@@ -348,6 +349,9 @@ impl Run {
             FaultKind::SlowDisk { node, us, extra_us } => self.cluster.slow_disk(node, us, extra_us),
             FaultKind::FailSync { node } => self.cluster.fail_next_sync(node),
             FaultKind::Stop { node, down_us } => self.cluster.stop(node, down_us),
+            FaultKind::Wipe { node, down_us } => {
+                self.cluster.wipe(node, Some(down_us));
+            }
             FaultKind::HangDisk { node, us } => self.cluster.hang_disk(node, us),
             FaultKind::FillDisk { node, us } => self.cluster.fill_disk(node, us),
             FaultKind::Reset { client, node } => self.cluster.reset(client, node),

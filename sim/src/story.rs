@@ -145,7 +145,9 @@ impl World {
                 groups.entry(view.group).or_default().push(view);
             }
         }
+        let is_asking = |node: usize| self.cluster.broker(node).is_some_and(|broker| broker.standing().recalling.asking > 0);
         !groups.is_empty()
+            && !(0..self.cluster.shape.brokers).any(is_asking)
             && groups.values().all(|views| {
                 let first = views[0];
                 views.iter().any(|v| v.is_leader)
@@ -216,6 +218,15 @@ impl World {
     /// The broker loses power; it stays down until [`World::restart`].
     pub fn crash(&mut self, broker: usize) {
         self.cluster.crash(broker, CrashKind::PowerCut, None);
+    }
+
+    /// The broker loses power, and everything on its disk; it stays down until [`World::restart`].
+    ///
+    /// # Panics
+    /// Another broker does not have all it should: what was on two disks may be gone then for good.
+    pub fn wipe(&mut self, broker: usize) {
+        let forgetful = self.cluster.watch.forgetful();
+        assert!(self.cluster.wipe(broker, None), "one lost disk at a time: {forgetful:?}");
     }
 
     /// The process is killed; the machine stays up. It stays down until [`World::restart`].

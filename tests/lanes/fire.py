@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Three real broker processes, replication factor 3, acks=all. Three producer processes send known sequences and a fourth process reads,
-while a random broker is SIGKILLed and started again, SIGSTOPped for a while, or loses its network. Then: nothing acknowledged is lost,
+while a random broker is SIGKILLed and started again, SIGSTOPped for a while, or loses its network or its data folder. Then: nothing acknowledged is lost,
 nothing stands twice, order is kept, what was read stays, and all replicas are byte-equal.
 
-    fire.py [--kills 10] [--stops N] [--cuts N] [--minutes M] [--seed N] [--rate 400] [--partitions 6]
+    fire.py [--kills 10] [--stops N] [--cuts N] [--wipes N] [--minutes M] [--seed N] [--rate 400] [--partitions 6]
 
 The seed decides what happens to whom, when and for how long. Cuts need root and are what `networks.py` says: each broker gets a network of
 its own. Needs confluent-kafka.
@@ -11,6 +11,7 @@ its own. Needs confluent-kafka.
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -158,7 +159,7 @@ class Fault:
 
     def __init__(self, kind, way, dice, brokers, longest):
         self.kind, self.way, self.broker = kind, way, dice.choice(brokers)
-        self.length = min(longest, dice.uniform(0.0, 4.0) if kind == "kill" else dice.uniform(0.5, 12.0))
+        self.length = min(longest, dice.uniform(0.0, 4.0) if kind in ("kill", "wipe") else dice.uniform(0.5, 12.0))
         self.led = self.begin = self.end = 0
 
     def __str__(self):
@@ -166,8 +167,10 @@ class Fault:
 
     def happen(self, networks):
         self.begin = time.monotonic() * 1000
-        if self.kind == "kill":
+        if self.kind in ("kill", "wipe"):
             self.broker.kill()
+            if self.kind == "wipe":
+                shutil.rmtree(self.broker.data)
             time.sleep(self.length)
             self.broker.start()
         elif self.kind == "stop":
@@ -185,7 +188,7 @@ class Fault:
 def burn(args, dice, cluster, networks, admin, producers):
     """Lets all faults happen, one at a time, at even steps of the time there is."""
     ways = dice.sample(WAYS, len(WAYS))
-    kinds = [("kill", None)] * args.kills + [("stop", None)] * args.stops + [("cut", ways[n % len(ways)]) for n in range(args.cuts)]
+    kinds = [("kill", None)] * args.kills + [("stop", None)] * args.stops + [("cut", ways[n % len(ways)]) for n in range(args.cuts)] + [("wipe", None)] * args.wipes
     dice.shuffle(kinds)
     step = args.minutes * 60 / len(kinds) if args.minutes else 0
     started = time.monotonic()
@@ -194,6 +197,9 @@ def burn(args, dice, cluster, networks, admin, producers):
         fault = Fault(kind, way, dice, cluster.brokers, step / 2 if step else 8)
         wait = n * step + dice.uniform(0.2, 2.0) - (time.monotonic() - started if step else 0)
         time.sleep(max(0.0, wait))
+        if kind == "wipe":
+            # One lost data folder at a time: what the last one had is on it again.
+            retry("all replicas in sync before fault %d" % (n + 1), lambda: all_in_sync(admin, [b.node for b in cluster.brokers]))
         fault.led = retry("leaders before fault %d" % (n + 1), lambda: led_by(admin, fault.broker.node))
         before = producers.acked_count()
         fault.happen(networks)
@@ -201,7 +207,7 @@ def burn(args, dice, cluster, networks, admin, producers):
         say("%3d: %s; %d acknowledged meanwhile, %d in all" % (n + 1, fault, now - before, now))
         faults.append(fault)
         # Half of the faults meet a cluster that is whole again, the others one that is still catching up.
-        if dice.random() < 0.5:
+        if dice.random() < 0.5 or kind == "wipe":
             retry("all replicas in sync after fault %d" % (n + 1), lambda: all_in_sync(admin, [b.node for b in cluster.brokers]))
     rest = args.minutes * 60 - (time.monotonic() - started)
     time.sleep(max(0.0, rest))
@@ -210,7 +216,7 @@ def burn(args, dice, cluster, networks, admin, producers):
 
 def report(faults, producers, read, found):
     """Prints the figures."""
-    for kind in ("kill", "stop", "cut"):
+    for kind in ("kill", "stop", "cut", "wipe"):
         some = [f for f in faults if f.kind == kind]
         if some:
             gaps = sorted(max(silence(times, f.begin, f.end + 1000) for times in producers.times) for f in some)
@@ -275,12 +281,13 @@ def lane():
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--wipes", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0, help="spread the faults over this time; without, one after the other")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--rate", type=int, default=400, help="messages per second")
     parser.add_argument("--partitions", type=int, default=6)
     args = parser.parse_args()
-    if args.kills + args.stops + args.cuts == 0:
+    if args.kills + args.stops + args.cuts + args.wipes == 0:
         args.kills = 10
     check_the_check()
     networks = None

@@ -211,8 +211,12 @@ impl Broker {
 
     fn cluster_change(&mut self, now: Now, change: ClusterChange, out: &mut Outputs) {
         match change {
-            ClusterChange::ReplicaAssigned { group, topic, partition, label, voters, preferred, settings } => {
-                self.local.replicas.create(now, group, label.clone(), &voters, preferred, out);
+            ClusterChange::ReplicaAssigned { group, topic, partition, label, voters, preferred, is_forgotten, settings } => {
+                if is_forgotten {
+                    self.local.replicas.create_forgotten(now, group, label.clone(), &voters, out);
+                } else {
+                    self.local.replicas.create(now, group, label.clone(), &voters, preferred, out);
+                }
                 let segment_bytes = u64::try_from(settings.segment_bytes).unwrap_or(u64::MAX);
                 self.local.replicas.set_segment_bytes(group, segment_bytes);
                 self.local.replicas.set_segment_ms(group, settings.segment_ms);

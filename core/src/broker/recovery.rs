@@ -78,6 +78,7 @@ impl Recovery {
             broker: self.config.broker,
             endpoints: self.config.listeners.clone(),
             rack: self.config.rack.clone(),
+            directory: u128::from(replicas.folder()),
             seed: self.config.seed,
             settings: self.settings.clone(),
         };

@@ -8,7 +8,7 @@
 use super::Broker;
 use crate::ids::{BrokerId, GroupId, Term};
 use crate::limits::LEADER_CHANGES_MAX;
-use crate::raft::RaftGroup;
+use crate::raft::{RaftGroup, Recalling};
 
 /// How a broker stands in its cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -25,6 +25,8 @@ pub struct Standing {
     pub elections_won: u64,
     /// New leaders heard of, over all groups with a replica here.
     pub leader_changes: u64,
+    /// Replicas that do not know what they promised, because the data folder was lost.
+    pub recalling: Recalling,
 }
 
 /// A group with another leader.
@@ -59,6 +61,7 @@ impl Broker {
             controller: local.controller.leader(),
             elections_won: self.elections_won,
             leader_changes: self.leader_changes,
+            recalling: local.replicas.recalling(),
         }
     }
 
@@ -98,6 +101,7 @@ mod tests {
             controller: Some(rig.broker.config.broker),
             elections_won: 2,
             leader_changes: 2,
+            recalling: Recalling::default(),
         };
         assert_eq!(standing, expected);
         let news = rig.broker.take_leader_changes();

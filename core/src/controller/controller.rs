@@ -49,6 +49,8 @@ pub struct ControllerConfig {
     pub endpoints: Vec<ListenerEndpoint>,
     /// Rack, if any.
     pub rack: Option<String>,
+    /// Id of this broker's data folder; 0 for one of before there were such ids.
+    pub directory: u128,
     /// Seed of all randomness of this life.
     pub seed: u64,
     /// This broker's settings.
@@ -119,7 +121,7 @@ impl Controller {
                 incarnation: keyed(config.seed, &life),
                 endpoints: config.endpoints,
                 rack: config.rack,
-                directory: 0,
+                directory: config.directory,
             },
             state: ClusterState::default(),
             applied: Index(0),
@@ -521,6 +523,9 @@ impl Controller {
     fn assign_replicas(&self, topic: &TopicState, first: usize, changes: &mut Vec<ClusterChange>) {
         let me = self.registration.id;
         let settings = self.topic_settings(topic);
+        // A partition that was made when another data folder was this broker's, which is lost, may have had a replica there.
+        let is_forgotten =
+            self.state.broker(me).is_none_or(|broker| broker.registration.directory != self.registration.directory);
         for (number, partition) in (0..).zip(&topic.partitions).skip(first).filter(|(_, p)| p.replicas.contains(&me)) {
             let mut voters = partition.replicas.clone();
             voters.sort();
@@ -531,6 +536,7 @@ impl Controller {
                 label: label(&topic.name, number),
                 voters,
                 preferred: partition.replicas.first() == Some(&me),
+                is_forgotten,
                 settings: Box::new(settings.clone()),
             });
         }

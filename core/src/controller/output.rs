@@ -51,6 +51,8 @@ pub enum ClusterChange {
         voters: Vec<BrokerId>,
         /// Whether this broker is the preferred leader: it elects itself at once.
         preferred: bool,
+        /// Whether it was made for this broker when it had another data folder: an earlier self may have promised what is forgotten.
+        is_forgotten: bool,
         /// Effective settings of the topic on this broker.
         settings: Box<TopicSettings>,
     },

@@ -12,6 +12,7 @@
 
 use super::log_start::LogStart;
 use super::manifest::{FILES_MAX, FileRange};
+use super::memory::{Memory, Position};
 use crate::ids::{BrokerId, GroupId, Index, Term};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// u16 count in front.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MetaRecord {
-    /// Kind 1: this broker became a replica.
-    Created { group: GroupId, label: String, voters: Vec<BrokerId> },
+    /// Kind 1: this broker became a replica. Kind 9, with `is_asking`: and an earlier self may have been one. Not two records: half of a
+    /// round may survive a crash.
+    Created { group: GroupId, label: String, voters: Vec<BrokerId>, is_asking: bool },
     /// Kind 2: it is in `term` and voted for `vote` (-1: nobody).
     Vote { group: GroupId, term: Term, vote: Option<BrokerId> },
     /// Kind 3: entries up to `durable` are fsynced, those up to `commit` committed. Written lazily.
@@ -37,6 +39,13 @@ pub(crate) enum MetaRecord {
     Started { group: GroupId, start: LogStart, commit: Index, producers: Option<Index> },
     /// Kind 8: a copied log takes the place of what was there.
     InstallOpened { group: GroupId, install: Install },
+    /// Kind 10: what it remembers: u8 (0 whole, 1 asking, 2 below), term u64 and index u64 of the position.
+    Memory { group: GroupId, memory: Memory },
+    /// Kind 11: it never had an earlier self, nor had those whose data folders are listed (u16 count; broker i32, folder u64), when they said
+    /// that they know nothing.
+    Born { group: GroupId, with: Vec<(BrokerId, u64)> },
+    /// Kind 12: the id of this data folder.
+    Folder { id: u64 },
 }
 
 /// A copied log that takes its place.
@@ -71,6 +80,10 @@ pub(crate) struct GroupMeta {
     pub install: Option<Install>,
     /// Open cuts.
     pub cuts: Vec<(u64, Index)>,
+    /// What it remembers.
+    pub memory: Memory,
+    /// Those who knew nothing either when it was born.
+    pub born_with: Vec<(BrokerId, u64)>,
 }
 
 /// The fold of all records.
@@ -79,13 +92,15 @@ pub(crate) struct MetaState {
     pub groups: BTreeMap<GroupId, GroupMeta>,
     /// Group ids are never used again, so this is what keeps a replayed command from bringing one back.
     pub removed: BTreeSet<GroupId>,
+    /// The id of this data folder, drawn when it was empty; 0 for one of before there were such ids.
+    pub folder: u64,
 }
 
 impl MetaState {
     /// Folds one record in. A record of an unknown group is one of a removed group.
     pub(crate) fn apply(&mut self, record: &MetaRecord) {
         match record {
-            MetaRecord::Created { group, label, voters } => {
+            MetaRecord::Created { group, label, voters, is_asking } => {
                 let meta = GroupMeta {
                     label: label.clone(),
                     voters: voters.clone(),
@@ -97,6 +112,8 @@ impl MetaState {
                     producers: None,
                     install: None,
                     cuts: Vec::new(),
+                    memory: if *is_asking { Memory::Asking } else { Memory::Whole },
+                    born_with: Vec::new(),
                 };
                 self.groups.entry(*group).or_insert(meta);
             }
@@ -151,16 +168,38 @@ impl MetaState {
                     meta.install = Some(install.clone());
                 }
             }
+            MetaRecord::Memory { group, memory } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    meta.memory = *memory;
+                }
+            }
+            MetaRecord::Born { group, with } => {
+                if let Some(meta) = self.groups.get_mut(group) {
+                    meta.memory = Memory::Whole;
+                    meta.born_with.clone_from(with);
+                }
+            }
+            MetaRecord::Folder { id } => self.folder = *id,
         }
     }
 
     /// Records whose fold is this state.
     pub(crate) fn checkpoint(&self) -> Vec<MetaRecord> {
-        let mut records = Vec::with_capacity(self.removed.len() + 3 * self.groups.len());
+        let mut records = Vec::with_capacity(1 + self.removed.len() + 3 * self.groups.len());
+        if self.folder != 0 {
+            records.push(MetaRecord::Folder { id: self.folder });
+        }
         records.extend(self.removed.iter().map(|group| MetaRecord::Removed { group: *group }));
         for (group, meta) in &self.groups {
             let group = *group;
-            records.push(MetaRecord::Created { group, label: meta.label.clone(), voters: meta.voters.clone() });
+            let is_asking = meta.memory == Memory::Asking;
+            records.push(MetaRecord::Created { group, label: meta.label.clone(), voters: meta.voters.clone(), is_asking });
+            if let Memory::Below(_) = meta.memory {
+                records.push(MetaRecord::Memory { group, memory: meta.memory });
+            }
+            if !meta.born_with.is_empty() {
+                records.push(MetaRecord::Born { group, with: meta.born_with.clone() });
+            }
             records.push(MetaRecord::Vote { group, term: meta.term, vote: meta.vote });
             records.extend(meta.install.iter().map(|install| MetaRecord::InstallOpened { group, install: install.clone() }));
             // Cuts come before the mark: opening one lowers it.
@@ -190,8 +229,8 @@ fn broker(value: i32) -> Option<BrokerId> {
 impl MetaRecord {
     pub(crate) fn encode(&self, out: &mut BytesMut) {
         match self {
-            MetaRecord::Created { group, label, voters } => {
-                out.put_u8(1);
+            MetaRecord::Created { group, label, voters, is_asking } => {
+                out.put_u8(if *is_asking { 9 } else { 1 });
                 out.put_u64_le(group.0);
                 put_len(out, label.len());
                 out.put_slice(label.as_bytes());
@@ -243,6 +282,31 @@ impl MetaRecord {
                 out.put_u64_le(install.number);
                 FileRange::encode_all(&install.files, out);
             }
+            MetaRecord::Memory { group, memory } => {
+                out.put_u8(10);
+                out.put_u64_le(group.0);
+                let (state, term, index) = match memory {
+                    Memory::Whole => (0, 0, 0),
+                    Memory::Asking => (1, 0, 0),
+                    Memory::Below(floor) => (2, floor.term.0, floor.index.0),
+                };
+                out.put_u8(state);
+                out.put_u64_le(term);
+                out.put_u64_le(index);
+            }
+            MetaRecord::Born { group, with } => {
+                out.put_u8(11);
+                out.put_u64_le(group.0);
+                put_len(out, with.len());
+                for (broker, folder) in with {
+                    out.put_i32_le(broker.0);
+                    out.put_u64_le(*folder);
+                }
+            }
+            MetaRecord::Folder { id } => {
+                out.put_u8(12);
+                out.put_u64_le(*id);
+            }
         }
     }
 
@@ -252,7 +316,7 @@ impl MetaRecord {
         let kind = input.try_get_u8().ok()?;
         let group = GroupId(input.try_get_u64_le().ok()?);
         let record = match kind {
-            1 => {
+            1 | 9 => {
                 let length = usize::from(input.try_get_u16_le().ok()?);
                 if input.len() < length {
                     return None;
@@ -263,7 +327,7 @@ impl MetaRecord {
                 for _ in 0..count {
                     voters.push(broker(input.try_get_i32_le().ok()?)?);
                 }
-                MetaRecord::Created { group, label, voters }
+                MetaRecord::Created { group, label, voters, is_asking: kind == 9 }
             }
             2 => {
                 let term = Term(input.try_get_u64_le().ok()?);
@@ -302,6 +366,28 @@ impl MetaRecord {
                 }
                 MetaRecord::InstallOpened { group, install: Install { number, start, last, producers, files } }
             }
+            10 => {
+                let state = input.try_get_u8().ok()?;
+                let term = Term(input.try_get_u64_le().ok()?);
+                let floor = Position { term, index: Index(input.try_get_u64_le().ok()?) };
+                let memory = match state {
+                    0 => Memory::Whole,
+                    1 => Memory::Asking,
+                    2 => Memory::Below(floor),
+                    _ => return None,
+                };
+                MetaRecord::Memory { group, memory }
+            }
+            11 => {
+                let count = usize::from(input.try_get_u16_le().ok()?);
+                let mut with = Vec::new();
+                for _ in 0..count {
+                    let other = broker(input.try_get_i32_le().ok()?)?;
+                    with.push((other, input.try_get_u64_le().ok()?));
+                }
+                MetaRecord::Born { group, with }
+            }
+            12 => MetaRecord::Folder { id: group.0 },
             _ => return None,
         };
         input.is_empty().then_some(record)
@@ -340,7 +426,12 @@ mod tests {
         let install =
             Install { number: 4, start: start(30, 40), last: Index(70), producers: Some(Index(70)), files: vec![range] };
         let records = [
-            MetaRecord::Created { group: GROUP, label: "orders-0".to_owned(), voters: vec![BrokerId(0), BrokerId(1)] },
+            MetaRecord::Created {
+                group: GROUP,
+                label: "orders-0".to_owned(),
+                voters: vec![BrokerId(0), BrokerId(1)],
+                is_asking: false,
+            },
             MetaRecord::Vote { group: GROUP, term: Term(3), vote: Some(BrokerId(1)) },
             MetaRecord::CutOpened { group: GROUP, number: 3, from: Index(20) },
             MetaRecord::InstallOpened { group: GROUP, install },
@@ -355,5 +446,28 @@ mod tests {
         closed.apply(&MetaRecord::CutClosed { group: GROUP, number: 4 });
         assert_eq!((&closed.groups[&GROUP].install, closed.groups[&GROUP].start), (&None, start(35, 40)));
         assert_eq!(folded(&closed.checkpoint()), closed);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_known_after_every_checkpoint() {
+        let created =
+            MetaRecord::Created { group: GROUP, label: "orders-0".to_owned(), voters: vec![BrokerId(0)], is_asking: true };
+        let mut records = vec![MetaRecord::Folder { id: 99 }, created];
+        let floor = Position { term: Term(3), index: Index(9) };
+        let born = MetaRecord::Born { group: GROUP, with: vec![(BrokerId(1), 55)] };
+        let steps = [
+            (None, Memory::Asking),
+            (Some(MetaRecord::Memory { group: GROUP, memory: Memory::Below(floor) }), Memory::Below(floor)),
+            (Some(MetaRecord::Memory { group: GROUP, memory: Memory::Whole }), Memory::Whole),
+            (Some(MetaRecord::Memory { group: GROUP, memory: Memory::Asking }), Memory::Asking),
+            (Some(born), Memory::Whole),
+        ];
+        for (record, memory) in steps {
+            records.extend(record);
+            let state = folded(&records);
+            assert_eq!((state.folder, state.groups[&GROUP].memory), (99, memory));
+            assert_eq!(folded(&state.checkpoint()), state);
+        }
+        assert_eq!(folded(&records).groups[&GROUP].born_with, [(BrokerId(1), 55)]);
     }
 }

@@ -251,6 +251,8 @@ impl GroupScan {
             producers: None,
             install: None,
             cuts: Vec::new(),
+            memory: super::memory::Memory::Whole,
+            born_with: Vec::new(),
         };
         let found = manifest.files.iter().map(|range| Found {
             base_offset: range.base_offset,

@@ -16,6 +16,7 @@
 //!
 //! Source: Raft thesis chapters 3, 9.6 and 10.2; raft-rs 0.7.0 `raw_node.rs`.
 
+mod amnesia;
 mod copying;
 mod drive;
 mod events;
@@ -37,7 +38,7 @@ use super::outbox::Outbox;
 use super::pipeline::Pipeline;
 use super::storage::Store;
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{FetchPlan, GroupLog, LogStart, MetaLog, MetaRecord, ProducerTable, StartCommand};
+use crate::log::{FetchPlan, GroupLog, LogStart, Memory, MetaLog, MetaRecord, ProducerTable, StartCommand};
 use crate::output::Outputs;
 use crate::record::BatchHeader;
 use crate::time::{Instant, Now};
@@ -83,6 +84,9 @@ pub(crate) struct Start {
     pub round: u64,
     /// Whether to run for leader at once.
     pub campaign: bool,
+    /// What it remembers, and who knew nothing either when it was born.
+    pub memory: Memory,
+    pub born_with: Vec<(BrokerId, u64)>,
 }
 
 /// Messages and a persist number that wait for the disk.
@@ -157,6 +161,12 @@ pub struct RaftGroup {
     high_watermark: Offset,
     is_serving: bool,
     is_open: bool,
+    /// What it remembers of its promises.
+    memory: Memory,
+    /// Those who knew nothing either when it was born, with their data folders.
+    born_with: Vec<(BrokerId, u64)>,
+    /// Round of the meta log that has to be durable before it takes part.
+    opens_at: u64,
     retry: u64,
     /// Ticks left in which it goes on running for leader, because it is preferred.
     eager: usize,
@@ -242,6 +252,9 @@ impl RaftGroup {
             high_watermark,
             is_serving: false,
             is_open: false,
+            memory: start.memory,
+            born_with: start.born_with,
+            opens_at: 0,
             retry: 0,
             eager: if start.campaign { config.raft.election_ticks } else { 0 },
             ticks: 0,

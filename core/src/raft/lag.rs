@@ -13,6 +13,8 @@ struct Follower {
     mark: Index,
     marked_at: Instant,
     caught_up_at: Instant,
+    /// It lost what it had, and has not caught up since.
+    is_lost: bool,
 }
 
 /// All followers of a group that is led here.
@@ -25,7 +27,13 @@ impl Lag {
     /// Leadership begins: everybody gets the benefit of the doubt.
     pub(crate) fn begin(&mut self, followers: impl Iterator<Item = BrokerId>, last: Index, now: Instant) {
         self.followers.clear();
-        self.followers.extend(followers.map(|broker| Follower { broker, mark: last, marked_at: now, caught_up_at: now }));
+        self.followers.extend(followers.map(|broker| Follower {
+            broker,
+            mark: last,
+            marked_at: now,
+            caught_up_at: now,
+            is_lost: false,
+        }));
     }
 
     /// A follower answered and holds entries up to `matched`; the leader's log ends at `last`.
@@ -33,11 +41,19 @@ impl Lag {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.broker == broker) else { return };
         if matched >= last {
             follower.caught_up_at = now;
-        } else if matched >= follower.mark {
+            follower.is_lost = false;
+        } else if matched >= follower.mark && !follower.is_lost {
             follower.caught_up_at = follower.caught_up_at.max(follower.marked_at);
         }
         follower.mark = last;
         follower.marked_at = now;
+    }
+
+    /// A follower lost what it had.
+    pub(crate) fn forget(&mut self, broker: BrokerId) {
+        if let Some(follower) = self.followers.iter_mut().find(|follower| follower.broker == broker) {
+            follower.is_lost = true;
+        }
     }
 
     /// When a follower was heard of last, and the latest time for which it was caught up.
@@ -51,7 +67,7 @@ impl Lag {
         let lag_us_max = lag_ms_max.saturating_mul(1000);
         self.followers
             .iter()
-            .filter(move |follower| now.since_us(follower.caught_up_at) <= lag_us_max)
+            .filter(move |follower| !follower.is_lost && now.since_us(follower.caught_up_at) <= lag_us_max)
             .map(|follower| follower.broker)
     }
 }

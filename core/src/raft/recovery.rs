@@ -11,6 +11,7 @@ use crate::error::Fatal;
 use crate::ids::GroupId;
 use crate::log::{GroupScan, MetaFault, MetaLog, MetaState, ScanStep, Scanned, read_meta_file};
 use crate::output::Outputs;
+use crate::random::keyed;
 use crate::time::Now;
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, VecDeque};
@@ -33,6 +34,8 @@ pub enum RecoveryStep {
     Halt(Fatal),
 }
 
+/// Salt of the draw of a data folder's id.
+const FOLDER: u64 = 0x666f_6c64_6572_0a0a;
 /// Bytes of one read.
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
@@ -183,7 +186,7 @@ impl ReplicasRecovery {
         }
     }
 
-    /// The engine, after [`RecoveryStep::Done`]. The controller group is born here on an empty disk.
+    /// The engine, after [`RecoveryStep::Done`]. The controller group is made here on an empty disk, and a folder that has no id gets one.
     pub fn finish(mut self, now: Now, out: &mut Outputs) -> Replicas {
         assert!(matches!(self.stage, Stage::Done), "recovery is finished after it is done");
         for (group, scanned) in &self.scanned {
@@ -194,6 +197,10 @@ impl ReplicasRecovery {
                 meta.term = scanned.log.last_term();
                 meta.vote = None;
             }
+        }
+        if self.state.groups.is_empty() && self.state.removed.is_empty() && self.state.folder == 0 {
+            let key = [FOLDER, now.monotonic.0, now.wall.0.unsigned_abs(), u64::from(self.config.broker.0.unsigned_abs())];
+            self.state.folder = keyed(self.config.seed, &key) | 1;
         }
         let newest = self.meta_files.first().map_or(0, |(number, _)| *number);
         let old = self.meta_files.iter().map(|(number, _)| FileName::Meta(*number)).collect();
@@ -234,13 +241,20 @@ impl ReplicasRecovery {
                 operations,
                 round: 1,
                 campaign: false,
+                memory: meta.memory,
+                born_with: meta.born_with.clone(),
             };
             replicas.add(group, start);
         }
         if self.state.groups.is_empty() && self.state.removed.is_empty() {
             let voters = self.config.voters.clone();
-            let campaign = voters.first() == Some(&self.config.broker);
-            replicas.create(now, GroupId::CONTROLLER, "__cluster_metadata-0".to_owned(), &voters, campaign, out);
+            // A new cluster's disks are empty, and so is one that was lost: nobody knows yet.
+            let label = "__cluster_metadata-0".to_owned();
+            if voters == [self.config.broker] {
+                replicas.create(now, GroupId::CONTROLLER, label, &voters, true, out);
+            } else {
+                replicas.create_forgotten(now, GroupId::CONTROLLER, label, &voters, out);
+            }
         }
         replicas
     }

@@ -6,31 +6,41 @@
 //! Ticks: every group is ticked once per `tick_ms`; groups are spread over [`PHASES`] phases, so that ten thousand of them never make one
 //! burst. A clock that stood still for long gives one tick, not many: the messages that came meanwhile are still unread.
 
+mod recalling;
+
+pub use recalling::Recalling;
+
 use super::copy_message::{CopyMessage, KIND_COPY};
 use super::disk_queue::{DiskQueue, Owner};
 use super::frame::{self, PeerMessage};
 use super::group::{Round, Start};
 use super::outbox::Outbox;
+use super::recall::KIND_RECALL;
+use super::recalls::Recalls;
 use super::{GroupEvent, GroupView, Proposal, ProposeError, Proposed, RaftGroup, ReplicasConfig};
 use crate::disk::{DiskAction, DiskDone, DiskStage, FileName};
 use crate::error::Fatal;
 use crate::ids::{BrokerId, GroupId, Index, Term};
-use crate::log::{GroupLog, MetaLog, MetaRecord, ProducerTable};
+use crate::log::{GroupLog, Memory, MetaLog, MetaRecord, ProducerTable};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
+use crate::random::keyed;
 use crate::time::{Instant, Now};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Parts of a tick; group g is ticked in part `g mod PHASES`.
 const PHASES: u64 = 5;
+/// Salt of the draw of a life.
+const LIFE: u64 = 0x7265_6361_6c6c_6564;
 /// Lazy records of the meta log wait at most so long.
 const LAZY_MS_MAX: u64 = 1000;
 
 /// A message of another part of the core that travelled in a peer frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ControlMessage {
-    /// Whose it is: 1 = controller, 2 = leadership table, 3 = elections. 4 is taken, by snapshots.
+    /// Whose it is: 1 = controller, 2 = leadership table, 3 = elections. 4 and 5 are taken, by snapshots
+    /// and by those who ask what they promised.
     pub kind: u8,
     /// Its bytes; not trusted.
     pub body: Bytes,
@@ -82,11 +92,16 @@ pub struct Replicas {
     phase: u64,
     next_lazy: Instant,
     dropped: Dropped,
+    recalls: Recalls,
+    recalling: Recalling,
 }
 
 impl Replicas {
     pub(crate) fn new(now: Now, config: ReplicasConfig, meta: MetaLog) -> Replicas {
+        let key = [LIFE, now.monotonic.0, now.wall.0.unsigned_abs(), u64::from(config.broker.0.unsigned_abs())];
         Replicas {
+            recalls: Recalls::new(keyed(config.seed, &key), now.monotonic),
+            recalling: Recalling::default(),
             config,
             logger: slog::Logger::root(slog::Discard, slog::o!()),
             groups: BTreeMap::new(),
@@ -107,13 +122,27 @@ impl Replicas {
     /// Makes this broker a replica of a new group. Idempotent; does nothing for a group that was removed before. With `campaign` it
     /// runs for leader at once.
     pub fn create(&mut self, _now: Now, group: GroupId, label: String, voters: &[BrokerId], campaign: bool, out: &mut Outputs) {
+        self.make(group, label, voters, campaign, Memory::Whole, out);
+    }
+
+    /// Makes this broker a replica of a group of which it may have been a replica before its disk was lost. It has no rights before all other
+    /// voters told what it may have promised. Idempotent like [`Replicas::create`].
+    pub fn create_forgotten(&mut self, _now: Now, group: GroupId, label: String, voters: &[BrokerId], out: &mut Outputs) {
+        let is_reborn = self.config.mutant.is(Mutant::WipedReborn);
+        let memory = if is_reborn { Memory::Whole } else { Memory::Asking };
+        let campaign = is_reborn && group == GroupId::CONTROLLER && voters.first() == Some(&self.config.broker);
+        self.make(group, label, voters, campaign, memory, out);
+    }
+
+    fn make(&mut self, group: GroupId, label: String, voters: &[BrokerId], campaign: bool, memory: Memory, out: &mut Outputs) {
         let state = self.meta.state();
         if state.groups.contains_key(&group) || state.removed.contains(&group) {
             return;
         }
         assert!(voters.contains(&self.config.broker), "a replica of {group} is one of its voters");
         let voters = voters.to_vec();
-        let record = MetaRecord::Created { group, label: label.clone(), voters: voters.clone() };
+        let record =
+            MetaRecord::Created { group, label: label.clone(), voters: voters.clone(), is_asking: memory == Memory::Asking };
         let round = self.meta.record(&record);
         self.disk.issue(Owner::Group(group), DiskAction::CreateGroup { group, label }, out);
         let log = GroupLog::born(group, self.config.segment_bytes_max, self.config.raft.tail_bytes_max);
@@ -132,6 +161,8 @@ impl Replicas {
             operations: 1,
             round,
             campaign,
+            memory,
+            born_with: Vec::new(),
         };
         self.add(group, start);
     }
@@ -139,6 +170,7 @@ impl Replicas {
     /// Adds a group that waits for its operations and its round of the meta log.
     pub(crate) fn add(&mut self, id: GroupId, start: Start) {
         self.waiting.push_back((start.round, id));
+        self.begin_recall(id, &start);
         let group = RaftGroup::new(id, &self.config, &self.logger, start);
         let before = self.groups.insert(id, group);
         assert!(before.is_none(), "a group is added once: {id}");
@@ -161,6 +193,7 @@ impl Replicas {
             return;
         }
         self.copies.remove(&group);
+        self.recalls.end(group);
         let round = self.meta.record(&MetaRecord::Removed { group });
         self.removing.insert(group, Removing { left: self.disk.under_way(group), round });
         self.remove_files(group, out);
@@ -255,6 +288,7 @@ impl Replicas {
         for message in messages {
             match message {
                 PeerMessage::Other(message) if message.kind == KIND_COPY => self.copy_message(now, from, message.body),
+                PeerMessage::Other(message) if message.kind == KIND_RECALL => self.recall_message(now, from, message.body),
                 PeerMessage::Other(message) => others.push(message),
                 PeerMessage::Raft(id, message) => {
                     let Some(group) = self.groups.get_mut(&id) else {
@@ -287,8 +321,11 @@ impl Replicas {
         self.outbox.other(to, kind, body);
     }
 
-    /// The connections to a peer were made anew. What was lost is asked for again by raft itself.
-    pub fn peer_up(&mut self, _peer: BrokerId) {}
+    /// The connections to a peer were made anew. What was lost is asked for again by raft itself; only who does not know what it promised has
+    /// waited for this.
+    pub fn peer_up(&mut self, peer: BrokerId) {
+        self.recalls.peer_up(peer);
+    }
 
     /// A peer can't be reached.
     pub fn peer_down(&mut self, peer: BrokerId) {
@@ -478,6 +515,7 @@ impl Replicas {
         if self.next_tick <= now.monotonic {
             self.next_tick = Instant(now.monotonic.0 + step_us);
         }
+        self.tick_recalls(now);
         if self.next_lazy <= now.monotonic {
             self.next_lazy = now.monotonic.plus_ms(LAZY_MS_MAX);
             if self.meta.has_lazy() {
@@ -494,6 +532,7 @@ impl Replicas {
         if self.config.mutant.is(Mutant::HashOrder) {
             hash_order(&mut dirty);
         }
+        let mut made = Vec::new();
         for id in dirty.drain(..) {
             let Some(group) = self.groups.get_mut(&id) else { continue };
             group.is_dirty = false;
@@ -508,8 +547,13 @@ impl Replicas {
                 copies: &mut self.copies,
                 events: &mut events,
             });
+            if group.memory() != Memory::Whole && group.is_made() {
+                made.push(id);
+            }
         }
         self.dirty = dirty;
+        self.begin_asking(now, &made);
+        self.ask_to_recall(now);
         if let Some(append) = self.meta.flush(self.disk.next_id()) {
             let action = DiskAction::Append { file: append.file, position: append.position, data: vec![append.data] };
             self.disk.issue(Owner::Meta, action, out);
@@ -521,7 +565,7 @@ impl Replicas {
     /// Whether a group, the meta log or a peer waits for [`Replicas::end_round`].
     #[must_use]
     pub fn has_work(&self) -> bool {
-        !self.dirty.is_empty() || self.meta.wants_flush() || !self.outbox.is_empty()
+        !self.dirty.is_empty() || self.meta.wants_flush() || !self.outbox.is_empty() || self.recalls.has_questions()
     }
 
     /// When [`Replicas::tick`] is due.

@@ -187,6 +187,12 @@ impl NodeMirror {
         let mut copies = std::mem::take(&mut mirror.copies);
         copies.retain(|base, _| bases.contains(base));
         mirror.segments = copies;
+        // A replica that had nothing before learns here from which offset on it has records.
+        if let Some(FileName::Segment { base_offset, .. } | FileName::Copy { base_offset, .. }) =
+            mirror.segments.values().next().map(|segment| segment.file)
+        {
+            mirror.start_offset = mirror.start_offset.max(base_offset);
+        }
         mirror.unnamed = mirror.segments.keys().copied().collect();
         let last = |(base, segment): (&u64, &SegmentSeen)| {
             (Index(*base), Index((base + count(segment.entries.len())).saturating_sub(1)))

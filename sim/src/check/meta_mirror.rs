@@ -1,8 +1,8 @@
 //! What one broker durably promised, read off its meta log: term, vote and voters of each group.
 //!
 //! The format is the one drawn in `core/src/log/meta_log.rs`: a 32-byte header with a salt, then frames of length, CRC, sequence, durable
-//! count and record. Only records of kind 1 (voters), 2 (term and vote), 3 (mark), 4 (removed), 5 and 6 (cuts), 7 (start)
-//! and 8 (install of a snapshot) matter here.
+//! count and record. Only records of kind 1 and 9 (voters), 2 (term and vote), 3 (mark), 4 (removed), 5 and 6 (cuts), 7 (start),
+//! 8 (install of a snapshot), 10 and 11 (whether it knows what it promised) matter here.
 
 use crate::batch::crc32c;
 use ottla_core::disk::FileName;
@@ -27,6 +27,8 @@ pub(crate) struct Promised {
     pub(crate) start: Index,
     /// First offset that may be read.
     pub(crate) start_offset: Offset,
+    /// Whether it does not know what it promised, or has not caught up with it.
+    pub(crate) is_forgetful: bool,
     /// An install that is not closed: its number, and the base indexes of its segments.
     pub(crate) install: Option<(u64, Vec<u64>)>,
 }
@@ -107,11 +109,12 @@ impl MetaMirror {
         let long = |from: usize| record.get(from..from + 8).map(|b| u64::from_le_bytes(b.try_into().expect("eight bytes")));
         let group = GroupId(long(1)?);
         match record[0] {
-            1 => {
+            1 | 9 => {
                 let label = usize::from(u16::from_le_bytes(record.get(9..11)?.try_into().ok()?));
                 let voters = record.get(11 + label + 2..)?;
                 let promised = self.groups.entry(group).or_default();
                 promised.term = promised.term.max(Term::BIRTH);
+                promised.is_forgetful = record[0] == 9;
                 promised.voters =
                     voters.chunks_exact(4).map(|b| BrokerId(i32::from_le_bytes(b.try_into().expect("four bytes")))).collect();
             }
@@ -166,6 +169,8 @@ impl MetaMirror {
                     }
                 }
             }
+            10 => self.groups.entry(group).or_default().is_forgetful = *record.get(9)? != 0,
+            11 => self.groups.entry(group).or_default().is_forgetful = false,
             _ => {}
         }
         Some(())

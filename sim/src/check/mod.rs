@@ -3,7 +3,7 @@
 //! The inside judges read disks and outputs, not the broker's own opinion, wherever the fact is visible there.
 //!
 //! By number: I1 to I5 and I8 to I10 in `watch` and `sequences`, I6 and I7 in `promises`, I14 in `watch` (between brokers) and
-//! `cluster::rebuild` (against the disk), I16 in the core's `invariants` and where frames leave, I18 in `told`. I11 to I13, I15 and I17 speak of
+//! `cluster::rebuild` (against the disk), I16 in the core's `invariants` and where frames leave, I18 in `told`, I19 in `wiped`. I11 to I13, I15 and I17 speak of
 //! transactions, groups, compaction and snapshots.
 
 mod counted;
@@ -17,3 +17,4 @@ pub(crate) mod sequences;
 pub(crate) mod starts;
 pub(crate) mod told;
 pub(crate) mod watch;
+pub(crate) mod wiped;

@@ -5,7 +5,7 @@
 //!
 //! These find an early promise at the moment it is made, long before a crash would turn it into a loss.
 
-use super::log_mirror::EntrySeen;
+use super::log_mirror::{EntrySeen, NodeMirror};
 use super::watch::{Breach, Watch, breach};
 use crate::batch::{crc_of, crc32c};
 use crate::disk::SimDisk;
@@ -111,22 +111,16 @@ pub(crate) fn check_reply(watch: &Watch, node: usize, disks: &[&SimDisk], note: 
 
 /// Brokers whose durable image has a batch of this CRC at this offset of the partition with this label.
 fn durable_holders(watch: &Watch, disks: &[&SimDisk], label: &str, offset: Offset, crc: u32) -> Vec<usize> {
-    let mut holders = Vec::new();
-    for (node, disk) in disks.iter().enumerate() {
-        let holds = watch.mirror(node).groups().any(|group: GroupId| {
-            disk.label(group) == Some(label)
-                && watch.mirror(node).group(group).is_some_and(|log| {
-                    let held = log.entry_of_offset(offset);
-                    let is_held =
-                        |(_, entry, durable): (_, EntrySeen, bool)| durable && entry.crc == crc && entry.base_offset == offset;
-                    log.is_offset_gone(offset) || held.is_some_and(is_held)
-                })
-        });
-        if holds {
-            holders.push(node);
-        }
-    }
-    holders
+    let is_called = |group: GroupId| disks.iter().any(|disk| disk.label(group) == Some(label));
+    let holds = |mirror: &NodeMirror| {
+        mirror.groups().filter(|group| is_called(*group)).filter_map(|group| mirror.group(group)).any(|log| {
+            let held = log.entry_of_offset(offset);
+            let is_held = |(_, entry, durable): (_, EntrySeen, bool)| durable && entry.crc == crc && entry.base_offset == offset;
+            log.is_offset_gone(offset) || held.is_some_and(is_held)
+        })
+    };
+    let is_holder = |node: &usize| holds(watch.mirror(*node)) || watch.lost(*node).is_some_and(holds);
+    (0..disks.len()).filter(is_holder).collect()
 }
 
 /// A raft message as it stands in a peer frame (`core/src/raft/frame.rs` draws it).
@@ -205,6 +199,9 @@ pub(crate) fn check_frame(watch: &mut Watch, node: usize, to: usize, frame: &[u8
         }
         if message.kind == APPEND_RESPONSE && !message.is_rejected {
             watch.acknowledged(node, to, group, term, index);
+        }
+        if message.kind == VOTE_RESPONSE && !message.is_rejected {
+            watch.vote_told(node, to, group, term)?;
         }
         if message.kind == APPEND_RESPONSE && !message.is_rejected && term == durable_term {
             let is_durable = watch.mirror(node).group(group).map_or(index.0 <= 1, |log| log.is_durable_through(index));

@@ -71,9 +71,19 @@ struct Said {
 pub(super) struct WatchedNode {
     pub(super) mirror: NodeMirror,
     pub(super) meta: MetaMirror,
+    /// What it held on the disk that it lost, until it has as much again.
+    pub(super) lost: Option<NodeMirror>,
     said: BTreeMap<GroupId, Said>,
     /// All that it said last, unless some leader is not yet proved: the same again changes nothing.
     seen: Vec<GroupSeen>,
+}
+
+impl WatchedNode {
+    /// Its next life is bound by nothing that it said.
+    pub(super) fn forget_life(&mut self) {
+        self.said.clear();
+        self.seen.clear();
+    }
 }
 
 /// The watch over all brokers.
@@ -85,6 +95,8 @@ pub(crate) struct Watch {
     pub(super) removed: BTreeSet<GroupId>,
     /// What voters told leaders.
     pub(super) acknowledged: Acknowledged,
+    /// Whom each broker told that it has its vote, by group and term; no lost disk takes that back.
+    pub(super) votes: BTreeMap<(usize, GroupId, Term), usize>,
     /// Leaders that appeared since somebody last took them.
     pub(crate) fresh: Vec<(usize, GroupId)>,
     /// Groups whose leader moved its commit index in the round that was watched last, and its term.
@@ -100,6 +112,7 @@ impl Watch {
             truth: BTreeMap::new(),
             removed: BTreeSet::new(),
             acknowledged: Acknowledged::default(),
+            votes: BTreeMap::new(),
             fresh: Vec::new(),
             advanced: Vec::new(),
             counters: Counters::default(),
@@ -132,8 +145,7 @@ impl Watch {
     ) -> Result<(), Breach> {
         let watched = &mut self.nodes[node];
         watched.mirror.clear();
-        watched.said.clear();
-        watched.seen.clear();
+        watched.forget_life();
         let before = std::mem::take(&mut watched.meta);
         let mut found = Vec::new();
         for group in groups {
@@ -209,6 +221,7 @@ impl Watch {
             for (group, bases) in self.nodes[node].meta.take_installed() {
                 self.installed(node, group, &bases)?;
             }
+            self.look_if_regained(node);
         }
         match self.nodes[node].mirror.synced(file, end) {
             Some((group, first, last)) => self.entries_durable(node, group, first, last),
@@ -333,13 +346,13 @@ impl Watch {
     /// the term of the commit or a later one, whose leaders have it); another voter may cut its copy for a leader of an earlier term.
     fn has_quorum(&self, group: GroupId, index: Index, entry: &EntrySeen) -> bool {
         let Some(voters) = self.nodes.iter().find_map(|n| n.meta.group(group)).map(|p| &p.voters) else { return true };
-        let holds = |broker: &WatchedNode| {
-            if broker.mirror.group(group).is_some_and(|log| log.is_gone(index)) {
-                return true;
-            }
-            let log = broker.mirror.group(group).filter(|log| log.is_durable_through(index));
-            log.and_then(|log| log.entry(index)).is_some_and(|(held, _)| same(&held, entry))
+        let held_by = |mirror: &NodeMirror| {
+            mirror.group(group).is_some_and(|log| {
+                let is_held = || log.entry(index).is_some_and(|(held, _)| same(&held, entry));
+                log.is_gone(index) || (log.is_durable_through(index) && is_held())
+            })
         };
+        let holds = |broker: &WatchedNode| held_by(&broker.mirror) || broker.lost.as_ref().is_some_and(held_by);
         let holders =
             voters.iter().filter_map(|voter| self.nodes.get(usize::try_from(voter.0).ok()?)).filter(|n| holds(n)).count();
         holders > voters.len() / 2
@@ -551,14 +564,20 @@ impl Watch {
             .iter()
             .filter_map(|voter| usize::try_from(voter.0).ok().filter(|broker| *broker < self.nodes.len()))
             .filter_map(|broker| {
-                let log = self.nodes[broker].mirror.group(group).filter(|log| log.is_durable_through(commit))?;
-                log.entry(commit).map(|(entry, _)| (broker, entry.term))
+                let held_by = |mirror: &NodeMirror| {
+                    let log = mirror.group(group).filter(|log| log.is_durable_through(commit))?;
+                    log.entry(commit).map(|(entry, _)| (broker, entry.term))
+                };
+                held_by(&self.nodes[broker].mirror).or_else(|| self.nodes[broker].lost.as_ref().and_then(held_by))
             })
             .collect();
         let count = |term: Term| holders.iter().filter(|(_, other)| *other == term).count();
         let best = holders.iter().copied().max_by_key(|(_, term)| count(*term));
         let most = best.map_or(0, |(_, term)| count(term));
         let quorum = voters.len() / 2 + 1;
+        // Its log is looked at below, so one is named that has its disk.
+        let has_disk = |broker: usize| self.nodes[broker].mirror.group(group).is_some_and(|log| log.is_durable_through(commit));
+        let best = best.and_then(|(_, term)| holders.iter().copied().find(|(broker, other)| *other == term && has_disk(*broker)));
         let Some((holder, _)) = best.filter(|_| most >= quorum) else {
             return breach(
                 "I7",

@@ -139,6 +139,20 @@ impl Cluster {
         self.end(node, kind, down_us);
     }
 
+    /// A broker loses power and its disk; it starts again on an empty one after `down_us`, or not at all. False if nothing happened, because another
+    /// broker does not have, or does not know that it has, all that it should: what was on two disks may be gone then for good.
+    pub(crate) fn wipe(&mut self, node: usize, down_us: Option<u64>) -> bool {
+        let others = (0..self.shape.brokers).filter(|other| *other != node);
+        if !others.clone().all(|other| self.watch.is_whole(other)) || others.clone().count() == 0 {
+            return false;
+        }
+        self.crash(node, CrashKind::PowerCut, down_us);
+        self.nodes[node].disk.wipe();
+        self.watch.wiped(node);
+        self.counters.wipes += 1;
+        true
+    }
+
     pub(super) fn end(&mut self, node: usize, kind: CrashKind, down_us: Option<u64>) {
         if self.nodes[node].broker.take().is_none() {
             return;

@@ -160,6 +160,8 @@ impl Cluster {
             FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
                 self.cut(self.id(node), self.clients[client].id(), us);
             }
+            // Not on these machines: no disk of theirs is lost.
+            FaultKind::Wipe { node, down_us } => self.crash(node, CrashKind::PowerCut, down_us),
             FaultKind::FlipBatch { .. } | FaultKind::Replay { .. } => {}
             FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. } => {}
         }

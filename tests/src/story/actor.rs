@@ -57,7 +57,7 @@ impl Actor {
             "fetch" => self.fetch(command),
             "offset" => self.offset(command),
             "epoch-end" => self.epoch_end(command),
-            "kill" | "power-cut" | "restart" | "isolate" => self.switch(command),
+            "kill" | "power-cut" | "wipe" | "restart" | "isolate" => self.switch(command),
             "heal" => self.heal(),
             "wait" => self.wait(command),
             "settle" => self.settle(),
@@ -345,7 +345,7 @@ impl Actor {
         let is_down = self.down.contains(&broker);
         match command.verb.as_str() {
             "restart" if !is_down => return Err(format!("broker {broker} is running")),
-            "kill" | "power-cut" | "isolate" if is_down => return Err(format!("broker {broker} is not running")),
+            "kill" | "power-cut" | "wipe" | "isolate" if is_down => return Err(format!("broker {broker} is not running")),
             "restart" => {
                 self.down.remove(&broker);
                 self.world()?.restart(index(broker));
@@ -356,7 +356,12 @@ impl Actor {
             }
             verb => {
                 self.down.insert(broker);
-                if verb == "kill" { self.world()?.kill(index(broker)) } else { self.world()?.crash(index(broker)) }
+                let world = self.world()?;
+                match verb {
+                    "kill" => world.kill(index(broker)),
+                    "wipe" => world.wipe(index(broker)),
+                    _ => world.crash(index(broker)),
+                }
             }
         }
         Ok(Vec::new())

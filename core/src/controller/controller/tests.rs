@@ -46,7 +46,8 @@ impl Cluster {
         let seed = self.next_life;
         self.next_life += 1;
         let settings = BrokerSettings::default();
-        let config = ControllerConfig { broker, endpoints: ListenerEndpoint::alone("h", 9092), rack: None, seed, settings };
+        let config =
+            ControllerConfig { broker, endpoints: ListenerEndpoint::alone("h", 9092), rack: None, directory: 0, seed, settings };
         let mut controller = Controller::new(self.now, config);
         controller.leadership(self.now, self.leader, self.term, false);
         self.nodes.insert(broker, controller);

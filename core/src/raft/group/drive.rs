@@ -2,7 +2,7 @@
 
 use super::{Pending, Proposal, ProposeError, Proposed, RaftGroup, Role};
 use crate::ids::{BrokerId, DiskId, Index};
-use crate::log::{GroupLog, MetaLog, MetaRecord, StartCommand, encode_private};
+use crate::log::{GroupLog, Memory, MetaLog, MetaRecord, StartCommand, encode_private};
 use crate::mutant::Mutant;
 use crate::raft::ReplicasConfig;
 use crate::raft::copy_message::{CopyMessage, SnapshotName};
@@ -83,6 +83,9 @@ impl RaftGroup {
             return false;
         }
         let kind = message.get_msg_type();
+        if self.is_beyond_memory(config, &message) {
+            return false;
+        }
         if kind == MessageType::MsgSnapshot {
             return self.snapshot_offered(config, now, from, message);
         }
@@ -157,7 +160,9 @@ impl RaftGroup {
         if self.is_leader() && !self.has_followers() {
             return has_work;
         }
-        if self.is_leader() || self.is_idle_on_disk() {
+        if self.memory != Memory::Whole {
+            self.wait_without_running(config);
+        } else if self.is_leader() || self.is_idle_on_disk() {
             let was_leader = self.is_leader();
             has_work |= self.raw.tick();
             if !was_leader && matches!(self.role(), Role::PreCandidate | Role::Candidate) {
@@ -183,7 +188,7 @@ impl RaftGroup {
 
     /// Runs for leader now, if that is possible.
     pub(super) fn campaign(&mut self, config: &ReplicasConfig) -> bool {
-        if !self.is_open || self.is_leader() || !self.is_idle_on_disk() {
+        if !self.is_open || self.is_leader() || !self.is_idle_on_disk() || self.memory != Memory::Whole {
             return false;
         }
         self.retry += 1;

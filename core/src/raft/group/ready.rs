@@ -3,7 +3,7 @@
 use super::{GroupEvent, RaftGroup, Round, Ticket};
 use crate::disk::DiskAction;
 use crate::ids::{BrokerId, Index, Term};
-use crate::log::{MetaRecord, encode_private, full_header, private_payload};
+use crate::log::{Memory, MetaRecord, encode_private, full_header, private_payload};
 use crate::mutant::Mutant;
 use crate::raft::disk_queue::Owner;
 use crate::record::{PrivateKind, patch_offset_and_epoch};
@@ -19,6 +19,7 @@ impl RaftGroup {
                 round.meta.record(&record);
             }
             self.complete_tickets(round);
+            self.look_if_whole(round.meta);
             self.go_on_copying(round);
             self.handle_readies(round);
             self.lend(round);
@@ -66,7 +67,7 @@ impl RaftGroup {
             self.cuts_closed = self.cuts_closed.max(number);
         }
         self.show_starts(round);
-        if !self.is_open && !self.pipeline.is_waiting() {
+        if !self.is_open && !self.pipeline.is_waiting() && self.memory != Memory::Asking && self.opens_at <= durable {
             self.open(round);
         }
     }

@@ -4,7 +4,7 @@
 
 use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, DiskId, GroupId, Index, Offset, Term};
-use crate::log::{ProducedBatch, ProducerRules, ProducerTable, full_header, test_batch};
+use crate::log::{Memory, ProducedBatch, ProducerRules, ProducerTable, full_header, test_batch};
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs, PeerClass};
 use crate::raft::RecoveryStep;
@@ -217,6 +217,8 @@ pub(super) struct Cluster {
     pub cuts: usize,
     /// How many snapshots were installed.
     pub snapshots: usize,
+    /// Brokers whose disk was lost once.
+    pub wiped: Vec<bool>,
 }
 
 impl Cluster {
@@ -248,6 +250,7 @@ impl Cluster {
             starts: vec![Offset(0); voters.len()],
             cuts: 0,
             snapshots: 0,
+            wiped: vec![false; voters.len()],
             voters,
         };
         for number in 0..cluster.voters.len() {
@@ -268,7 +271,11 @@ impl Cluster {
         let mut out = Outputs::default();
         let voters = self.voters.clone();
         let node = self.nodes[number].as_mut().expect("it runs");
-        node.replicas.create(now, group, "orders-0".to_owned(), &voters, number == 0, &mut out);
+        if self.wiped[number] {
+            node.replicas.create_forgotten(now, group, "orders-0".to_owned(), &voters, &mut out);
+        } else {
+            node.replicas.create(now, group, "orders-0".to_owned(), &voters, number == 0, &mut out);
+        }
         self.perform(number, out);
     }
 
@@ -316,6 +323,25 @@ impl Cluster {
     pub(super) fn crash(&mut self, number: usize, power_cut: bool) {
         self.nodes[number] = None;
         self.disks[number].crash(&mut self.random, power_cut);
+    }
+
+    /// A broker loses its disk, and stays down.
+    pub(super) fn wipe(&mut self, number: usize) {
+        self.crash(number, true);
+        self.disks[number] = MemDisk::default();
+        self.wiped[number] = true;
+        self.starts[number] = Offset(0);
+    }
+
+    /// A broker that lost its disk, or is down, starts and has a replica.
+    pub(super) fn come_back(&mut self, number: usize) {
+        self.start(number).unwrap_or_else(|what| panic!("broker {number} does not start: {what}"));
+        self.create(number);
+    }
+
+    /// What a running broker's replica remembers.
+    pub(super) fn memory(&self, number: usize) -> Memory {
+        self.group(number).memory()
     }
 
     fn perform(&mut self, number: usize, mut out: Outputs) {

@@ -2,6 +2,7 @@
 mod bounds;
 mod cluster;
 mod copying;
+mod recalling;
 mod sending;
 mod snapshots;
 mod stories;
