@@ -104,7 +104,10 @@ impl Chronicle {
     pub(crate) fn sees(&mut self, input: &Input, now: Instant) {
         if let Input::DiskFull { is_full } = input {
             if *is_full {
-                warn!(self.log, "the volume of the data folder is almost full: new records are refused with KAFKA_STORAGE_ERROR until there is room");
+                warn!(
+                    self.log,
+                    "the volume of the data folder is almost full: new records are refused with KAFKA_STORAGE_ERROR until there is room"
+                );
             } else {
                 info!(self.log, "the volume of the data folder has room again: new records are taken");
             }

@@ -15,6 +15,23 @@ use crate::time::{Instant, Now, WallTime};
 use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A digest of all of an output. Bytes are not printed for it, which is most of what a run would do.
+fn digest_of(output: &Output) -> u64 {
+    let of = |text: &str, data: &[Bytes]| {
+        let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi);
+        digest.update(text.as_bytes());
+        data.iter().for_each(|part| digest.update(part));
+        digest.finalize()
+    };
+    match output {
+        Output::Peer { to, class, frame } => of(&format!("{to} {class:?}"), frame),
+        Output::Disk(DiskOp { id, action: DiskAction::Append { file, position, data } }) => {
+            of(&format!("{id} {file:?} {position}"), data)
+        }
+        other => of(&format!("{other:?}"), &[]),
+    }
+}
+
 /// The group the stories write to.
 pub(super) const GROUP: GroupId = GroupId(7);
 
@@ -346,8 +363,7 @@ impl Cluster {
 
     fn perform(&mut self, number: usize, mut out: Outputs) {
         for output in out.drain() {
-            let text = format!("{number} {} {output:?}", self.now_us);
-            self.trace = keyed(self.trace, &[u64::from(crc_fast::crc32_iscsi(text.as_bytes()))]);
+            self.trace = keyed(self.trace, &[number as u64, self.now_us, digest_of(&output)]);
             match output {
                 Output::Disk(op) => self.disks[number].pending.push(op),
                 Output::Peer { to, class, frame } => {
