@@ -43,9 +43,15 @@ const SETTING_BYTES: usize = 1024;
 const PLAIN_COST_FACTOR: usize = 64;
 const PLAIN_COST: usize = 1024 * 1024;
 
-/// APIs whose frames may cost much more than their size.
-const DEAR: [ApiKey; 5] =
-    [ApiKey::Produce, ApiKey::CreateTopics, ApiKey::CreatePartitions, ApiKey::DescribeConfigs, ApiKey::Metadata];
+/// APIs whose frames may cost much more than their size. ListOffsets, because a look-up by time decompresses what it looks into.
+const DEAR: [ApiKey; 6] = [
+    ApiKey::Produce,
+    ApiKey::ListOffsets,
+    ApiKey::CreateTopics,
+    ApiKey::CreatePartitions,
+    ApiKey::DescribeConfigs,
+    ApiKey::Metadata,
+];
 
 const fn max(a: usize, b: usize) -> usize {
     if a > b { a } else { b }

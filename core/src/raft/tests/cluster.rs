@@ -23,13 +23,13 @@ fn digest_of(output: &Output) -> u64 {
         data.iter().for_each(|part| digest.update(part));
         digest.finalize()
     };
-    match output {
-        Output::Peer { to, class, frame } => of(&format!("{to} {class:?}"), frame),
-        Output::Disk(DiskOp { id, action: DiskAction::Append { file, position, data } }) => {
-            of(&format!("{id} {file:?} {position}"), data)
-        }
-        other => of(&format!("{other:?}"), &[]),
+    if let Output::Peer { to, class, frame } = output {
+        return of(&format!("{to} {class:?}"), frame);
     }
+    if let Output::Disk(DiskOp { id, action: DiskAction::Append { file, position, data } }) = output {
+        return of(&format!("{id} {file:?} {position}"), data);
+    }
+    of(&format!("{output:?}"), &[])
 }
 
 /// The group the stories write to.
