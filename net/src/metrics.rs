@@ -75,8 +75,10 @@ pub struct DiskMetrics {
     pub open: u64,
     /// Operations that ended.
     pub done: u64,
-    /// Milliseconds since the disk last ended one, or was last idle; 0 while it is idle.
+    /// Milliseconds since the disk last ended one, or was last idle; 0 while it is idle, and while operations wait for room on the volume.
     pub silent_ms: u64,
+    /// Whether the volume has so little room that new records are refused.
+    pub is_full: bool,
 }
 
 /// What the node's loop notes besides: operations of the disk, so that one that is stuck is noticed, and who wants to see the node.
@@ -85,6 +87,9 @@ pub(crate) struct Watch {
     open: u64,
     done: u64,
     since: Instant,
+    is_full: bool,
+    /// Whether operations wait for room on the volume.
+    is_waiting: bool,
     pub(crate) rounds: u64,
     /// Answered after the round.
     pub(crate) looks: Vec<oneshot::Sender<NodeMetrics>>,
@@ -110,8 +115,8 @@ impl Watch {
             | Input::Peer { .. }
             | Input::PeerUp { .. }
             | Input::PeerDown { .. }
-            | Input::DiskFull { .. }
             | Input::Stop => {}
+            Input::DiskFull { is_full } => self.is_full = *is_full,
         }
     }
 
@@ -122,6 +127,13 @@ impl Watch {
         self.open += count as u64;
     }
 
+    /// Whether operations wait for room on the volume: then the disk is not to blame for its silence, and no restart would help.
+    pub(crate) fn waits_for_room(&mut self, is_waiting: bool, now: Instant) {
+        if std::mem::replace(&mut self.is_waiting, is_waiting) && !is_waiting {
+            self.since = now;
+        }
+    }
+
     fn ended(&mut self, now: Instant) {
         // What the core asked for before the node ran is not counted.
         self.open = self.open.saturating_sub(1);
@@ -130,8 +142,8 @@ impl Watch {
     }
 
     pub(crate) fn disk(&self, now: Instant) -> DiskMetrics {
-        let silent_ms = if self.open == 0 { 0 } else { now.since_us(self.since) / 1000 };
-        DiskMetrics { open: self.open, done: self.done, silent_ms }
+        let silent_ms = if self.open == 0 || self.is_waiting { 0 } else { now.since_us(self.since) / 1000 };
+        DiskMetrics { open: self.open, done: self.done, silent_ms, is_full: self.is_full }
     }
 }
 
@@ -146,11 +158,24 @@ mod tests {
         assert_eq!(watch.disk(at(9000)).silent_ms, 0);
         watch.issued(2, at(9000));
         watch.issued(1, at(9500));
-        assert_eq!(watch.disk(at(10_000)), DiskMetrics { open: 3, done: 0, silent_ms: 1000 });
+        assert_eq!(watch.disk(at(10_000)), DiskMetrics { open: 3, silent_ms: 1000, ..DiskMetrics::default() });
         watch.ended(at(10_000));
         assert_eq!(watch.disk(at(10_100)).silent_ms, 100);
         watch.ended(at(10_100));
         watch.ended(at(10_100));
-        assert_eq!(watch.disk(at(99_000)), DiskMetrics { open: 0, done: 3, silent_ms: 0 });
+        assert_eq!(watch.disk(at(99_000)), DiskMetrics { done: 3, ..DiskMetrics::default() });
+    }
+
+    #[test]
+    fn a_disk_without_room_is_not_silent() {
+        let at = |ms: u64| Instant(0).plus_ms(ms);
+        let mut watch = Watch::default();
+        watch.issued(1, at(1000));
+        watch.sees(&Input::DiskFull { is_full: true }, at(1000));
+        watch.waits_for_room(true, at(1000));
+        assert_eq!(watch.disk(at(60_000)), DiskMetrics { open: 1, is_full: true, ..DiskMetrics::default() });
+        watch.waits_for_room(false, at(60_000));
+        watch.sees(&Input::DiskFull { is_full: false }, at(60_000));
+        assert_eq!(watch.disk(at(61_000)), DiskMetrics { open: 1, silent_ms: 1000, ..DiskMetrics::default() });
     }
 }

@@ -157,6 +157,7 @@ impl<H: Host> Node<H> {
         if !self.disk_ops.is_empty() || self.disk.is_waiting() {
             self.watch.issued(self.disk_ops.len(), now);
             self.disk.submit(std::mem::take(&mut self.disk_ops));
+            self.watch.waits_for_room(self.disk.is_waiting(), now);
         }
         ended
     }

@@ -71,10 +71,14 @@ def lane():
         raise LaneSkipped("a file system can't be mounted here: " + mounted.stdout.strip())
     try:
         with cluster:
-            fill(cluster, broker)
-            broker.stop()
+            try:
+                fill(cluster, broker)
+            finally:
+                # The folder goes with the cluster, if nothing is mounted in it.
+                broker.stop()
+                run("umount", broker.data)
     finally:
-        run("umount", broker.data)
+        run("umount", broker.data)  # no broker came up
 
 
 def fill(cluster, broker):

@@ -75,7 +75,7 @@ mod tests {
             broker,
             clients: ClientMetrics::default(),
             peers: PeerMetrics::default(),
-            disk: DiskMetrics { open: 3, done: 0, silent_ms: DISK_SILENT_MS_MAX },
+            disk: DiskMetrics { open: 3, silent_ms: DISK_SILENT_MS_MAX, ..DiskMetrics::default() },
             rounds: 1,
         };
         assert!(live(&well).is_well && ready(&well).is_well);

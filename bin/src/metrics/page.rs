@@ -192,6 +192,7 @@ fn ours(node: &NodeMetrics, page: &mut Exposition) {
         ),
         ("ottla_requests_held", "Requests that wait until the broker is registered.", broker.requests_held as u64),
         ("ottla_fenced", "1 while the controller has this broker fenced.", u64::from(broker.is_fenced)),
+        ("ottla_disk_full", "1 while the volume has so little room that new records are refused.", u64::from(disk.is_full)),
     ];
     singles(page, "", Kind::Gauge, gauges);
     let silent = milliseconds(disk.silent_ms);
@@ -270,7 +271,7 @@ mod tests {
                 ..ClientMetrics::default()
             },
             peers: PeerMetrics::default(),
-            disk: DiskMetrics { silent_ms: 1500, ..DiskMetrics::default() },
+            disk: DiskMetrics { silent_ms: 1500, is_full: true, ..DiskMetrics::default() },
             rounds: 1,
         }
     }
@@ -308,6 +309,7 @@ mod tests {
             "ottla_request_seconds_bucket{request=\"Fetch\",le=\"0.001024\"} 0",
             "ottla_request_seconds_bucket{request=\"Fetch\",le=\"0.002048\"} 1",
             "ottla_disk_silent_seconds 1.500",
+            "ottla_disk_full 1",
             "kafka_log_logflushstats_logflushrateandtimems{quantile=\"0.50\"} NaN",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} is missing in\n{text}");
