@@ -6,7 +6,8 @@
 
 Each client writes 10,000 records in five codecs to a topic that it creates itself, then each reads all of it; what must come out is known
 from `clients/README.md`. A client that can't be installed, or that lacks what it would need, is SKIPPED with the reason and not counted as
-passed. `pairs.py --bootstrap HOST:PORT` does the same to a cluster that is up already, for example a real Kafka's.
+passed. `pairs.py --bootstrap HOST:PORT` does the same to a cluster that is up already, for example a real Kafka's, if that has the settings
+that `SETTINGS` has here.
 """
 import os
 import subprocess
@@ -18,9 +19,10 @@ from brokers import Cluster, LaneFailed, binary, main, say
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients"))
 from catalogue import CLIENTS, Missing
-from rule import CODECS, PARTITIONS, RECORDS, blurred_digests, kcat_text, record
+from rule import CODECS, PARTITIONS, blurred_digests, kcat_text, sequence
 
 PROGRAM_SECONDS = 120
+SETTINGS = ["num.partitions=%d" % PARTITIONS, "default.replication.factor=3"] # for who creates a topic by writing to it
 KCAT_FORMAT = "%o %T %K %S\n%k\n%s\n%h\n" # as `kcat_text` has it
 
 
@@ -29,17 +31,25 @@ class Written:
 
     def __init__(self, client, topic, codecs, without, start):
         self.client, self.topic, self.without = client, topic, without
-        self.raw = codecs == ["raw"]
+        self.raw = codecs == ("raw",)
         self.partitions = [[] for _ in range(PARTITIONS)]
         for codec in codecs:
-            for n in range(RECORDS):
-                r = record(client.name, codec, n, start, without)
+            for r in sequence(client.name, codec, start, without):
                 self.partitions[r.partition].append(r)
         self.known = {}
 
     def is_for(self, client):
         """Whether a consumer can read all that is in it."""
-        return client.consumes is None and set(client.unread) <= set(self.without) and not (self.raw and client.reads_raw)
+        return set(client.unread) <= set(self.without) and not (self.raw and client.reads_raw)
+
+    def learn_timestamps(self, bootstrap, begun, done):
+        """For who takes its own clock's: what one consumer reads is what the others must read, too, if it can be true."""
+        for p, records in enumerate(self.partitions):
+            seen = [int(word) for word in kcat(bootstrap, self.topic, p, "%T\n").split()]
+            if len(seen) != len(records) or sorted(seen) != seen or not all(begun <= t <= done for t in seen):
+                raise LaneFailed("partition %d has %d records of %d, and timestamps from %s to %s; written from %d to %d" % (
+                    p, len(seen), len(records), min(seen, default=None), max(seen, default=None), begun, done))
+            self.partitions[p] = [r._replace(timestamp=t) for r, t in zip(records, seen)]
 
     def digests(self, views):
         """The lines that a consumer with these views must print."""
@@ -58,6 +68,11 @@ def call(argv):
     if out.returncode != 0:
         raise LaneFailed("status %d; %s" % (out.returncode, last_words(out.stderr)))
     return out.stdout
+
+
+def kcat(bootstrap, topic, partition, form):
+    """What kcat prints of a partition, from its beginning to its end."""
+    return call(["kcat", "-C", "-q", "-b", bootstrap, "-t", topic, "-p", str(partition), "-o", "beginning", "-e", "-f", form])
 
 
 def last_words(stderr):
@@ -99,20 +114,22 @@ def produce(client, bootstrap, start, notes):
     """The topics that a client wrote."""
     written = []
     able = sorted(client.without)
-    codecs = [codec for codec in CODECS if codec not in client.codecs]
-    jobs = [("pairs-" + client.name, codecs, able)]
+    jobs = [("pairs-" + client.name, CODECS, able)]
     if "null-header" not in able:
-        jobs.append(("pairs-%s-plain" % client.name, codecs, able + ["null-header"]))
+        jobs.append(("pairs-%s-plain" % client.name, CODECS, able + ["null-header"]))
     if client.writes_raw is None:
-        jobs.append(("pairs-%s-raw" % client.name, ["raw"], able))
+        jobs.append(("pairs-%s-raw" % client.name, ("raw",), able))
     for topic, codecs, without in jobs:
-        started = time.monotonic()
+        started, begun = time.monotonic(), int(time.time() * 1000)
+        new = Written(client, topic, codecs, without, start)
         try:
             call(client.argv + ["produce", bootstrap, topic, client.name, ",".join(codecs), str(start), ",".join(without) or "-"])
+            if "timestamps" in without:
+                new.learn_timestamps(bootstrap, begun, int(time.time() * 1000))
         except LaneFailed as e:
             notes.append("%s FAILED to produce to %s: %s" % (client.name, topic, e))
             continue
-        written.append(Written(client, topic, codecs, without, start))
+        written.append(new)
         say("%s wrote %s to %s in %.1f s" % (client.name, " ".join(codecs), topic, time.monotonic() - started))
     return written
 
@@ -125,7 +142,7 @@ def consume(client, bootstrap, topics):
         for t in topics:
             for p in range(PARTITIONS):
                 try:
-                    got = call(client.argv + ["-C", "-q", "-b", bootstrap, "-t", t.topic, "-p", str(p), "-o", "beginning", "-e", "-f", KCAT_FORMAT])
+                    got = kcat(bootstrap, t.topic, p, KCAT_FORMAT)
                 except LaneFailed as e:
                     wrong[t] = str(e)
                     continue
@@ -150,8 +167,7 @@ def pair(clients, bootstrap, notes):
     start = int(time.time() * 1000)
     written = []
     for client in clients:
-        if client.produces is None:
-            written += produce(client, bootstrap, start, notes)
+        written += produce(client, bootstrap, start, notes)
     cells = {}
     for client in clients:
         # In two programs: one that fails on raw names shows the rest all the same.
@@ -179,20 +195,18 @@ def table(clients, written, cells):
 def skips(clients):
     """What is left out, and why."""
     for c in clients:
-        if c.produces:
-            yield "%s as a producer: SKIPPED: %s" % (c.name, c.produces)
-        if c.consumes:
-            yield "%s as a consumer: SKIPPED: %s" % (c.name, c.consumes)
-        if c.writes_raw and not c.produces:
+        if c.writes_raw:
             yield "%s, raw names written: SKIPPED: %s" % (c.name, c.writes_raw)
-        if c.reads_raw and not c.consumes:
+        if c.reads_raw:
             yield "%s, raw names read: SKIPPED: %s" % (c.name, c.reads_raw)
-        for what, why in list(c.codecs.items()) + list(c.without.items()):
+        for what, why in c.without.items():
             yield "%s writes no %s: SKIPPED: %s" % (c.name, what, why)
         for what, why in c.unread.items():
             yield "%s reads no %s: SKIPPED: %s" % (c.name, what, why)
         for what, why in c.views.items():
             yield "%s reads with view %s: %s" % (c.name, what, why)
+        for what, why in c.notes.items():
+            yield "%s %s: %s" % (c.name, what, why)
 
 
 def lane(names, bootstrap):
@@ -204,7 +218,7 @@ def lane(names, bootstrap):
     if bootstrap:
         report(clients, bootstrap, notes)
     else:
-        with Cluster(3) as cluster:
+        with Cluster(3, SETTINGS) as cluster:
             wait_registered(cluster.bootstrap)
             report(clients, cluster.bootstrap, notes)
 

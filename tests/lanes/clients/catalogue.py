@@ -43,15 +43,14 @@ def need_command(command, *packages):
 class Client:
     """One client. What it can't do is a dictionary from what to why, and shown in the table.
 
-    codecs: which it can't write; without: kinds of records it can't write; unread: kinds it can't read, so that it reads no topic with them;
-    views: what it can't tell apart when it reads (`rule.py`); produces, consumes, writes_raw, reads_raw: why it doesn't, or None.
+    without: kinds of records it can't write; unread: kinds it can't read, so that it reads no topic with them; views: what it can't tell
+    apart when it reads (`rule.py`); notes: what it does in another way than the others; writes_raw, reads_raw: why it doesn't, or None.
     """
 
-    def __init__(self, name, install, codecs=None, without=None, unread=None, views=None, produces=None, consumes=None, writes_raw=None,
-                 reads_raw=None):
+    def __init__(self, name, install, without=None, unread=None, views=None, notes=None, writes_raw=None, reads_raw=None):
         self.name, self.install = name, install
-        self.codecs, self.without, self.unread, self.views = codecs or {}, without or {}, unread or {}, views or {}
-        self.produces, self.consumes, self.writes_raw, self.reads_raw = produces, consumes, writes_raw, reads_raw
+        self.without, self.unread, self.views, self.notes = without or {}, unread or {}, views or {}, notes or {}
+        self.writes_raw, self.reads_raw = writes_raw, reads_raw
         self.argv = None # how it is called, once it is installed
 
 
@@ -133,7 +132,7 @@ def rust(program):
 
 def kcat():
     need_command("kcat", "kcat")
-    return ["kcat"]
+    return [sys.executable, os.path.join(HERE, "kcat", "client.py")]
 
 
 # ---- the list --------------------------------------------------------------------------------------------------------------------
@@ -141,7 +140,13 @@ def kcat():
 UTF8_NAMES = "header names are text"
 
 CLIENTS = [
-    Client("kcat", kcat, produces="gives all records of a run the same headers (its own lane produces)"),
+    Client("kcat", kcat, without={"own-headers": "gives all records of a run the same headers",
+                                  "timestamps": "can't be told any: they are its clock's, and all must read the same",
+                                  "zero": "headers are arguments, which end at a zero byte",
+                                  "null-header": "headers are `name=value`, and there is no null",
+                                  "null-empty": "overlooks a line without a key and without a value"},
+           views={"header-zero": "prints a header's value up to its first zero byte"},
+           notes={"creates topics by writing to them": "it has no other way"}),
     Client("confluent", python("confluent"), writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
     Client("kafka-python", python("kafka-python"), without={"null-header": "refuses None as the value of a header",
                                                              "null-null": "refuses a record whose key and value are both None"},
@@ -150,7 +155,9 @@ CLIENTS = [
     Client("kafka-go", go("kafka-go"), views={"empty-is-null": "its reader gives nothing for both"}),
     Client("java", java, writes_raw=UTF8_NAMES, reads_raw=None, views={"names-replaced": "names that are not UTF-8 are decoded with U+FFFD"}),
     Client("kafkajs", node, without={"null-header": "takes the length of a header's value, and null has none"},
-           consumes="its consumer can't be told partitions: it joins a group, and groups are not served yet", writes_raw=UTF8_NAMES),
+           views={"names-replaced": "names that are not UTF-8 are decoded with U+FFFD"},
+           notes={"reads by its own fetch and decoder, without its Consumer": "that joins a group, and groups are not served yet"},
+           writes_raw=UTF8_NAMES),
     Client("rdkafka", rust("rdkafka"), writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
     Client("rskafka", rust("rskafka"), without={"repeated": "headers are a map", "null-header": "headers have no null"},
            unread={"null-header": "calls a batch malformed that has a null header"}, views={"header-map": "headers are a map"},

@@ -1,5 +1,6 @@
 """The rule of README.md: what each producer writes, and the digest of what a consumer read."""
 import hashlib
+import itertools
 import struct
 from collections import namedtuple
 
@@ -21,6 +22,8 @@ def record(client, codec, n, time=0, without=()):
         value = b"%s %s %d" % (client.encode(), codec.encode(), n)
     else:
         value = bytes((31 * n + i * i + (i >> 8)) & 255 for i in range(100000 if n % 1000 == 999 else 37 * n % 300))
+    if key is None and value == b"" and "null-empty" in without:
+        value = None
     return Record(n % PARTITIONS, time + n, key, value, headers(client, codec, n, without))
 
 
@@ -32,8 +35,23 @@ def headers(client, codec, n, without):
     if n % 5 == 3 and "null-header" not in without:
         return [(b"null", None), (b"after", b"x")]
     if n % 5 == 4:
-        return [(b"h\xff" if codec == "raw" else "ключ".encode(), b"\0\xff")]
+        return [(b"h\xff" if codec == "raw" else "ключ".encode(), b"\xff" if "zero" in without else b"\0\xff")]
     return []
+
+
+def runs(client, codec, time=0, without=()):
+    """The records of a codec as they are written by who gives all records of a run the same headers: for each run its records."""
+    def key(r):
+        return r.headers, r.value is None, r.value is None and r.key == b""
+    records = [record(client, codec, n, time, without) for n in range(RECORDS)]
+    return [list(run) for _, run in itertools.groupby(sorted(records, key=key), key)]
+
+
+def sequence(client, codec, time=0, without=()):
+    """The records of a codec in the order in which they are written."""
+    if "own-headers" in without:
+        return list(itertools.chain(*runs(client, codec, time, without)))
+    return [record(client, codec, n, time, without) for n in range(RECORDS)]
 
 
 class Digest:

@@ -1,4 +1,6 @@
-// The rule of ../README.md: what a producer writes.
+// The rule of ../README.md: what a producer writes, and the digest of what a consumer read.
+const { createHash } = require('crypto')
+
 exports.PARTITIONS = 3
 exports.RECORDS = 2000
 
@@ -29,4 +31,37 @@ const headers = (client, n, without) => {
   if (n % 5 === 3 && !without.includes('null-header')) return { null: null, after: 'x' }
   if (n % 5 === 4) return { ключ: Buffer.from([0, 255]) }
   return {}
+}
+
+const NULL = Buffer.from([255, 255, 255, 255])
+const int32 = number => {
+  const bytes = Buffer.alloc(4)
+  bytes.writeInt32BE(number)
+  return bytes
+}
+const int64 = number => {
+  const bytes = Buffer.alloc(8)
+  bytes.writeBigInt64BE(BigInt(number))
+  return bytes
+}
+const sized = data => (data === null ? NULL : Buffer.concat([int32(data.length), data]))
+
+// What a consumer prints of one partition.
+exports.Digest = class {
+  constructor() {
+    this.sha = createHash('sha256')
+    this.count = 0
+  }
+
+  // `headers`: an array of [name, value].
+  add(offset, timestamp, key, value, headers) {
+    this.count++
+    const parts = [int64(offset), int64(timestamp), sized(key), sized(value), int32(headers.length)]
+    for (const [name, value] of headers) parts.push(sized(Buffer.from(name)), sized(value))
+    this.sha.update(Buffer.concat(parts))
+  }
+
+  line(topic, partition) {
+    return `${topic} ${partition} ${this.count} ${this.sha.digest('hex')}`
+  }
 }
