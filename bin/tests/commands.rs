@@ -33,6 +33,14 @@ const ASKED: &[(&str, &str)] = &[
     ("log verify", "DATA DATA"),
 ];
 
+/// What those of them say that changed something and have nothing else to tell.
+const DONE: &[(&str, &str)] = &[
+    ("topic create-partitions", r#"{"grown":[{"topic":"walk-new","partitions":2}]}"#),
+    ("topic delete", r#"{"deleted":[{"topic":"walk-new"}]}"#),
+    ("config set", r#"{"set":[{"set_for":"topic walk","setting":"retention.ms","value":"1000000"}]}"#),
+    ("config delete", r#"{"deleted":[{"set_for":"topic walk","setting":"retention.ms","value":null}]}"#),
+];
+
 /// Commands that print data, but never end by themselves, so that each has a test of its own.
 const ENDLESS: &[&str] = &["bench null"];
 
@@ -115,6 +123,9 @@ fn json_can_be_read_by_programs() {
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code(), Some(0), "{path}: {text}{}", String::from_utf8_lossy(&output.stderr));
         assert!(!text.is_empty(), "{path} printed nothing");
+        if let Some((_, done)) = DONE.iter().find(|(command, _)| command == path) {
+            assert_eq!(text, format!("{done}\n"), "{path}");
+        }
         // One object, or one per line where records come one after the other.
         for line in text.lines() {
             let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{path}: {error}: {line}"));

@@ -191,6 +191,7 @@ mod tests {
         };
         let new = Recalling { asking: 1, waits_for: Some(BrokerId(2)), ..Recalling::default() };
         assert_eq!(tells(1, new), Vec::<String>::new());
+        assert_eq!(tells(1, Recalling::default()), Vec::<String>::new(), "it was born");
         let known = Recalling { has_past: true, ..new };
         assert!(tells(2, known)[0].starts_with("WARN the data folder is empty but the cluster knows this broker"));
         assert_eq!(tells(3, Recalling { asking: 9, ..known }), Vec::<String>::new(), "not more often than every ten seconds");
@@ -201,6 +202,30 @@ mod tests {
         let lines =
             ["WARN partitions without another replica came back empty", "INFO all replicas know again what this broker promised"];
         assert_eq!(tells(20_002, whole), lines);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_each_time_and_a_stop_once() {
+        let memory = Memory::default();
+        let mut chronicle = Chronicle::new(&Logger::root(memory.clone(), o!()));
+        let said = |expected: &[&str]| {
+            let lines = std::mem::take(&mut *memory.0.lock().expect("one thread"));
+            let is_as_expected = lines.iter().zip(expected).all(|(line, beginning)| line.starts_with(beginning));
+            assert!(lines.len() == expected.len() && is_as_expected, "{lines:?} instead of {expected:?}");
+        };
+        for is_full in [true, false, true] {
+            chronicle.sees(&Input::DiskFull { is_full }, Instant(1));
+        }
+        said(&["WARN the volume of the data folder is almost full", "INFO the volume of the data folder has room", "WARN"]);
+        chronicle.ends(Instant(1));
+        said(&[]);
+        for input in [Input::Tick, Input::Stop, Input::Stop] {
+            chronicle.sees(&input, Instant(1));
+        }
+        chronicle.ends(Instant(2));
+        chronicle.said_goodbye(true);
+        chronicle.said_goodbye(false);
+        said(&["INFO stopping: leaderships", "INFO stopping: nothing is left", "WARN stopping: some clients"]);
     }
 
     #[test]

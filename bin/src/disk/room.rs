@@ -133,3 +133,26 @@ pub fn volume_of(folder: &Path) -> Option<Volume> {
 pub fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_again_when_a_quarter_more_than_the_reserve_is_free() {
+        let folder = std::env::temp_dir();
+        let usable = volume_of(&folder).expect("Linux says").usable_bytes;
+        // Others may write meanwhile: the sizes keep away from where it turns.
+        let is_full = |reserve: u64, was_full: bool| {
+            let (inbox, _receiver) = Inbox::new();
+            let folder = folder.clone();
+            let mut watch = Watch { folder, reserve, inbox, usable: Arc::default(), is_full: was_full, is_short: false };
+            watch.look();
+            watch.is_full
+        };
+        assert!(!is_full(usable / 10 * 9, false));
+        assert!(is_full(usable / 10 * 9, true), "a ninth more is not enough");
+        assert!(!is_full(usable / 10 * 7, true));
+        assert!(is_full(usable / 10 * 11, false));
+    }
+}

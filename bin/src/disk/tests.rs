@@ -52,7 +52,9 @@ impl Fixture {
 }
 
 fn next(inbox: &mut InboxReceiver) -> Option<Input> {
-    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(inbox.next())
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
+    let soon = async { tokio::time::timeout(Duration::from_secs(30), inbox.next()).await };
+    runtime.block_on(soon).expect("nothing is told for half a minute")
 }
 
 fn open(folder: &Path) -> (FileDisk, InboxReceiver) {
@@ -254,6 +256,18 @@ fn an_append_that_finds_no_room_waits_for_it() {
     }
     assert_eq!(written, [first, second, other], "in the order of issue");
     assert_eq!(fs::read(&segment_path).expect("a file"), b"abcdef");
+}
+
+#[test]
+fn what_was_written_until_there_was_no_room_is_taken_back() {
+    let mut fixture = Fixture::new();
+    fixture.append(segment(0), 0, &[b"abc"]);
+    fixture.stages(2);
+    let path = fixture.disk.path(segment(0)).expect("its group has a folder");
+    fs::write(&path, b"abcde").expect("it is ours");
+    let file = File::options().write(true).open(&path).expect("it is ours");
+    fixture.disk.take_back(segment(0), &file, 3).expect("it can be cut");
+    assert_eq!(fs::read(&path).expect("a file"), b"abc");
 }
 
 #[test]

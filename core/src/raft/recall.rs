@@ -181,11 +181,17 @@ mod tests {
             for length in 0..bytes.len() {
                 assert_eq!(RecallMessage::decode(bytes.slice(..length)), None, "cut to {length}");
             }
+            assert_eq!(RecallMessage::decode([&bytes[..], &[0]].concat().into()), None, "something follows");
         }
-        let beyond = Position { term: Term(6), index: Index(88) };
-        let told = vec![tell(Told::Something { term: Term(5), last: beyond, is_birth: false })];
-        let bytes = RecallMessage::Tell { folder: 1, life: 2, teller: 3, told }.encode();
-        assert_eq!(RecallMessage::decode(bytes), None, "a log that is newer than its term");
+        let decoded = |term: u64, last: (u64, u64)| {
+            let last = Position { term: Term(last.0), index: Index(last.1) };
+            let told = vec![tell(Told::Something { term: Term(term), last, is_birth: false })];
+            RecallMessage::decode(RecallMessage::Tell { folder: 1, life: 2, teller: 3, told }.encode())
+        };
+        assert!(decoded(6, (6, 88)).is_some());
+        assert_eq!(decoded(5, (6, 88)), None, "a log that is newer than its term");
+        assert_eq!(decoded(6, (6, 0)), None, "a log that ends before every log begins");
+        assert_eq!(decoded(1 << 62, (6, 88)), None, "a term that nobody reaches");
     }
 
     #[test]

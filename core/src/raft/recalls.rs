@@ -314,16 +314,18 @@ mod tests {
     fn all_others_must_tell_twice_in_one_life() {
         let mut recalls = recalls(GROUP);
         assert_eq!(asked(&mut recalls, at(0)), [(1, 1), (2, 1)]);
+        recalls.told(BrokerId(9), (0, 99), GROUP, 1, something(8, (8, 99)));
+        assert!(!recalls.has_past(GROUP), "who is no voter of this group has nothing to tell");
         recalls.told(BrokerId(1), (0, 11), GROUP, 1, something(3, (3, 50)));
         assert_eq!(outcome(&mut recalls), Outcome::Open, "one has not told");
         recalls.told(BrokerId(2), (0, 22), GROUP, 1, something(4, (2, 90)));
         assert_eq!(outcome(&mut recalls), Outcome::Open, "they told once");
         assert_eq!(asked(&mut recalls, at(0)), [(1, 2), (2, 2)]);
-        recalls.told(BrokerId(1), (0, 11), GROUP, 1, something(9, (9, 9)));
         recalls.told(BrokerId(1), (0, 11), GROUP, 2, something(3, (3, 51)));
         recalls.told(BrokerId(2), (0, 23), GROUP, 2, something(4, (2, 80)));
         assert_eq!(outcome(&mut recalls), Outcome::Open, "one has another life");
         recalls.told(BrokerId(1), (0, 11), GROUP, 3, something(3, (3, 52)));
+        recalls.told(BrokerId(1), (0, 11), GROUP, 2, something(9, (9, 9)));
         recalls.told(BrokerId(2), (0, 23), GROUP, 3, something(4, (2, 80)));
         let floor = Position { term: Term(3), index: Index(52) };
         assert_eq!(outcome(&mut recalls), Outcome::Known { term: Term(4), floor });
@@ -354,6 +356,34 @@ mod tests {
         assert_eq!(asked(&mut recalls, at(RECALL_AGAIN_MS - 1)), []);
         recalls.tick(at(RECALL_AGAIN_MS));
         assert_eq!(asked(&mut recalls, at(RECALL_AGAIN_MS)), [(1, 2), (2, 2)]);
+        // So does one that was below it when this life began, and may be whole by then.
+        let mut recalls = Recalls::new(5, at(0));
+        recalls.begin(GROUP, vec![BrokerId(1)], false);
+        assert!(!recalls.made(GROUP));
+        assert_eq!(asked(&mut recalls, at(RECALL_AGAIN_MS - 1)), []);
+        recalls.tick(at(RECALL_AGAIN_MS));
+        assert_eq!(asked(&mut recalls, at(RECALL_AGAIN_MS)), [(1, 1)]);
+    }
+
+    #[test]
+    fn who_asks_can_be_asked() {
+        let mut recalls = recalls(GROUP);
+        asked(&mut recalls, at(0));
+        recalls.peer_asks(BrokerId(1), GROUP);
+        recalls.peer_asks(BrokerId(9), GROUP);
+        assert_eq!(asked(&mut recalls, at(0)), [(1, 1)], "the other one is no voter of the group");
+        recalls.told(BrokerId(1), (0, 11), GROUP, 1, Told::Past);
+        recalls.peer_asks(BrokerId(1), GROUP);
+        assert_eq!(asked(&mut recalls, at(0)), [], "it has told what it knows");
+    }
+
+    #[test]
+    fn where_nobody_else_votes_the_log_begins_anew() {
+        let mut recalls = Recalls::new(5, at(0));
+        recalls.begin(GROUP, Vec::new(), true);
+        assert!(recalls.made(GROUP), "there is nobody to be asked");
+        let floor = Position { term: Term::BIRTH, index: Index::BIRTH };
+        assert_eq!(outcome(&mut recalls), Outcome::Known { term: Term::BIRTH, floor });
     }
 
     #[test]

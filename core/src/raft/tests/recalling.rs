@@ -117,10 +117,12 @@ fn who_has_not_caught_up_votes_for_nobody_that_lacks_what_it_may_have_acknowledg
         let (mut cluster, leader, behind, wiped) = with_one_behind_and_one_wiped(seed, Mutant::None);
         cluster.cut_links.clear();
         cut(&mut cluster, behind, leader);
+        let term = cluster.group(leader).term();
         cluster.come_back(wiped);
         run_until(&mut cluster, wiped, |memory| memory != Memory::Asking);
         let Memory::Below(floor) = cluster.memory(wiped) else { panic!("seed {seed}: it can't have caught up yet") };
         assert!(floor.index > Index(20), "seed {seed}: {floor:?}");
+        assert!(cluster.group(wiped).term() >= term, "seed {seed}: it may have voted in {term}");
         cluster.crash(leader, true);
         cluster.cut_links.clear();
         cluster.run(20_000);
