@@ -9,6 +9,7 @@ from `clients/README.md`. A client that can't be installed, or that lacks what i
 passed. `pairs.py --bootstrap HOST:PORT` does the same to a cluster that is up already, for example a real Kafka's, if that has the settings
 that `SETTINGS` has here.
 """
+import json
 import os
 import subprocess
 import sys
@@ -32,6 +33,7 @@ class Written:
     def __init__(self, client, topic, codecs, without, start):
         self.client, self.topic, self.without = client, topic, without
         self.raw = codecs == ("raw",)
+        self.codecs = {"none" if codec == "raw" or codec in client.plain else codec for codec in codecs}
         self.partitions = [[] for _ in range(PARTITIONS)]
         for codec in codecs:
             for r in sequence(client.name, codec, start, without):
@@ -182,6 +184,18 @@ def pair(clients, bootstrap, notes):
     return written, cells
 
 
+def stored_codecs(brokers):
+    """Which codecs the batches in the logs of brokers have, by topic."""
+    codecs = {}
+    for broker in brokers:
+        for line in call([binary(), "log", "dump", "--output", "json", broker.data]).splitlines():
+            batch = json.loads(line)
+            if batch["codec"]:
+                folder = os.path.basename(os.path.dirname(batch["file"])) # TOPIC-PARTITION.GROUP
+                codecs.setdefault(folder.rpartition(".")[0].rpartition("-")[0], set()).add(batch["codec"])
+    return codecs
+
+
 def table(clients, written, cells):
     """Producers down, consumers across."""
     width = max(len(t.topic) for t in written) + 2 if written else 10
@@ -199,6 +213,8 @@ def skips(clients):
             yield "%s, raw names written: SKIPPED: %s" % (c.name, c.writes_raw)
         if c.reads_raw:
             yield "%s, raw names read: SKIPPED: %s" % (c.name, c.reads_raw)
+        for what, why in c.plain.items():
+            yield "%s writes %s uncompressed: SKIPPED: %s" % (c.name, what, why)
         for what, why in c.without.items():
             yield "%s writes no %s: SKIPPED: %s" % (c.name, what, why)
         for what, why in c.unread.items():
@@ -216,15 +232,20 @@ def lane(names, bootstrap):
     notes = []
     clients = install([c for c in CLIENTS if not names or c.name in names], notes)
     if bootstrap:
-        report(clients, bootstrap, notes)
+        report(clients, bootstrap, notes, ())
     else:
         with Cluster(3, SETTINGS) as cluster:
             wait_registered(cluster.bootstrap)
-            report(clients, cluster.bootstrap, notes)
+            report(clients, cluster.bootstrap, notes, cluster.brokers)
 
 
-def report(clients, bootstrap, notes):
+def report(clients, bootstrap, notes, brokers):
+    """`brokers`: those whose logs are at hand; of others it is not known how they keep a batch."""
     written, cells = pair(clients, bootstrap, notes)
+    stored = stored_codecs(brokers)
+    for t in written:
+        if brokers and stored.get(t.topic) != t.codecs:
+            notes.append("%s FAILED: codecs of its batches: %s, expected %s" % (t.topic, sorted(stored.get(t.topic, ())), sorted(t.codecs)))
     say("\n".join(["", "producers down, consumers across:"] + table(clients, written, cells) + [""] + list(skips(clients)) + notes))
     passed = sum(cells.values())
     say("%d pairings passed, %d failed" % (passed, len(cells) - passed))

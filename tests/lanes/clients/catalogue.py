@@ -43,13 +43,15 @@ def need_command(command, *packages):
 class Client:
     """One client. What it can't do is a dictionary from what to why, and shown in the table.
 
-    without: kinds of records it can't write; unread: kinds it can't read, so that it reads no topic with them; views: what it can't tell
-    apart when it reads (`rule.py`); notes: what it does in another way than the others; writes_raw, reads_raw: why it doesn't, or None.
+    plain: codecs that it sends uncompressed instead; without: kinds of records it can't write; unread: kinds it can't read, so that it reads
+    no topic with them; views: what it can't tell apart when it reads (`rule.py`); notes: what it does in another way than the others;
+    writes_raw, reads_raw: why it doesn't, or None.
     """
 
-    def __init__(self, name, install, without=None, unread=None, views=None, notes=None, writes_raw=None, reads_raw=None):
+    def __init__(self, name, install, plain=None, without=None, unread=None, views=None, notes=None, writes_raw=None, reads_raw=None):
         self.name, self.install = name, install
-        self.without, self.unread, self.views, self.notes = without or {}, unread or {}, views or {}, notes or {}
+        self.plain, self.without = plain or {}, without or {}
+        self.unread, self.views, self.notes = unread or {}, views or {}, notes or {}
         self.writes_raw, self.reads_raw = writes_raw, reads_raw
         self.argv = None # how it is called, once it is installed
 
@@ -138,16 +140,19 @@ def kcat():
 # ---- the list --------------------------------------------------------------------------------------------------------------------
 
 UTF8_NAMES = "header names are text"
+# librdkafka takes a broker that does not serve FindCoordinator for one of before LZ4, and does without.
+LIBRDKAFKA = {"lz4": "compresses so only for brokers that serve FindCoordinator, and groups are not served yet"}
 
 CLIENTS = [
-    Client("kcat", kcat, without={"own-headers": "gives all records of a run the same headers",
-                                  "timestamps": "can't be told any: they are its clock's, and all must read the same",
-                                  "zero": "headers are arguments, which end at a zero byte",
-                                  "null-header": "headers are `name=value`, and there is no null",
-                                  "null-empty": "overlooks a line without a key and without a value"},
+    Client("kcat", kcat, plain=LIBRDKAFKA,
+           without={"own-headers": "gives all records of a run the same headers",
+                    "timestamps": "can't be told any: they are its clock's, and all must read the same",
+                    "zero": "headers are arguments, which end at a zero byte",
+                    "null-header": "headers are `name=value`, and there is no null",
+                    "null-empty": "overlooks a line without a key and without a value"},
            views={"header-zero": "prints a header's value up to its first zero byte"},
            notes={"creates topics by writing to them": "it has no other way"}),
-    Client("confluent", python("confluent"), writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
+    Client("confluent", python("confluent"), plain=LIBRDKAFKA, writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
     Client("kafka-python", python("kafka-python"), without={"null-header": "refuses None as the value of a header",
                                                              "null-null": "refuses a record whose key and value are both None"},
            writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
@@ -158,7 +163,7 @@ CLIENTS = [
            views={"names-replaced": "names that are not UTF-8 are decoded with U+FFFD"},
            notes={"reads by its own fetch and decoder, without its Consumer": "that joins a group, and groups are not served yet"},
            writes_raw=UTF8_NAMES),
-    Client("rdkafka", rust("rdkafka"), writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
+    Client("rdkafka", rust("rdkafka"), plain=LIBRDKAFKA, writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
     Client("rskafka", rust("rskafka"), without={"repeated": "headers are a map", "null-header": "headers have no null"},
            unread={"null-header": "calls a batch malformed that has a null header"}, views={"header-map": "headers are a map"},
            writes_raw=UTF8_NAMES, reads_raw=UTF8_NAMES),
