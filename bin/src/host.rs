@@ -6,15 +6,18 @@ use crate::disk::FileDisk;
 use bytes::{Buf, Bytes, BytesMut};
 use core::task::{Context, Poll};
 use ottla_core::time::{Instant, Now, WallTime};
+use ottla_net::limits::WORK_AT_ONCE_MAX;
 use ottla_net::{Host, Reader, Writer};
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// Slices handed to the kernel at once, Linux's `IOV_MAX`.
 const SLICES_MAX: usize = 1024;
@@ -23,6 +26,7 @@ const SLICES_MAX: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct TokioHost {
     start: tokio::time::Instant,
+    workers: Arc<Semaphore>,
 }
 
 /// The half of a socket that bytes come from.
@@ -37,7 +41,7 @@ impl TokioHost {
     /// A host whose monotonic clock starts here.
     #[must_use]
     pub fn new() -> TokioHost {
-        TokioHost { start: tokio::time::Instant::now() }
+        TokioHost { start: tokio::time::Instant::now(), workers: Arc::new(Semaphore::new(WORK_AT_ONCE_MAX)) }
     }
 }
 
@@ -59,6 +63,20 @@ impl Host for TokioHost {
 
     fn spawn(&self, task: impl Future<Output = ()> + 'static) {
         drop(tokio::task::spawn_local(task));
+    }
+
+    fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + 'static {
+        let workers = self.workers.clone();
+        async move {
+            let permit = workers.acquire_owned().await.expect("it is never closed");
+            let done = tokio::task::spawn_blocking(move || {
+                let done = work();
+                drop(permit);
+                done
+            });
+            // A bug there is one here, as it would be in the core.
+            done.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        }
     }
 
     async fn listen(&self, address: &str) -> io::Result<TcpListener> {
@@ -110,5 +128,38 @@ impl Writer for SocketWriter {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::host_tests::run;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    #[test]
+    fn so_much_work_is_done_at_once_and_elsewhere() {
+        run(async {
+            let host = TokioHost::new();
+            let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let works: Vec<_> = (0..3 * WORK_AT_ONCE_MAX)
+                .map(|number| {
+                    let (now, most) = (now.clone(), most.clone());
+                    tokio::task::spawn_local(host.work(move || {
+                        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                        thread::sleep(Duration::from_millis(50));
+                        now.fetch_sub(1, Ordering::SeqCst);
+                        (number, thread::current().id())
+                    }))
+                })
+                .collect();
+            for (number, work) in works.into_iter().enumerate() {
+                let (done, thread) = work.await.expect("it ends");
+                assert_eq!(done, number);
+                assert_ne!(thread, thread::current().id());
+            }
+            assert_eq!(most.load(Ordering::SeqCst), WORK_AT_ONCE_MAX);
+        });
     }
 }

@@ -179,35 +179,40 @@ fn a_peer_is_read_from_while_its_frames_are_taken() {
     });
 }
 
+/// A broker alone, not running yet; its inbox and the port for clients.
+pub(crate) async fn node(folder: &Scratch) -> (Node<TokioHost>, Inbox, u16) {
+    let host = TokioHost::new();
+    std::fs::create_dir_all(folder.path().join(crate::disk::META)).expect("writable");
+    let (layout, inventory) = Layout::scan(folder.path()).expect("an empty folder");
+    let config = BrokerConfig {
+        cluster_id: "c".to_string(),
+        broker: BrokerId(1),
+        voters: vec![BrokerId(1)],
+        listeners: vec![ListenerEndpoint { name: "PLAINTEXT".to_string(), host: "h".to_string(), port: 1 }],
+        rack: None,
+        seed: 1,
+        raft: ottla_core::broker::RaftSettings::default(),
+        settings: Vec::new(),
+        mutant: Mutant::default(),
+    };
+    let mut recovery = Recovery::new(config, inventory);
+    assert!(matches!(recovery.poll(), RecoveryStep::Done), "there is nothing to read");
+    let mut first = Outputs::default();
+    let broker = recovery.finish(host.now(), &mut first);
+    let (inbox, receiver) = Inbox::new();
+    let disk = FileDisk::start(layout, inbox.clone(), 100, 0).expect("threads");
+    let book = PeerBook { cluster_id: "c".to_string(), broker: BrokerId(1), boot: 1, peers: Vec::new() };
+    let (clients, port) = listener(&host).await;
+    let log = Logger::root(Discard, o!());
+    let settings = NodeSettings { clients: vec![clients], peers: None, book, limits: ClientLimits::default(), log };
+    (Node::start(host, (broker, first), disk, (inbox.clone(), receiver), settings), inbox, port)
+}
+
 #[test]
 fn a_round_takes_so_many_inputs_and_leaves_the_rest_for_the_next() {
     let folder = Scratch::new();
     run(async {
-        let host = TokioHost::new();
-        std::fs::create_dir_all(folder.path().join(crate::disk::META)).expect("writable");
-        let (layout, inventory) = Layout::scan(folder.path()).expect("an empty folder");
-        let config = BrokerConfig {
-            cluster_id: "c".to_string(),
-            broker: BrokerId(1),
-            voters: vec![BrokerId(1)],
-            listeners: vec![ListenerEndpoint { name: "PLAINTEXT".to_string(), host: "h".to_string(), port: 1 }],
-            rack: None,
-            seed: 1,
-            raft: ottla_core::broker::RaftSettings::default(),
-            settings: Vec::new(),
-            mutant: Mutant::default(),
-        };
-        let mut recovery = Recovery::new(config, inventory);
-        assert!(matches!(recovery.poll(), RecoveryStep::Done), "there is nothing to read");
-        let mut first = Outputs::default();
-        let broker = recovery.finish(host.now(), &mut first);
-        let (inbox, receiver) = Inbox::new();
-        let disk = FileDisk::start(layout, inbox.clone(), 100, 0).expect("threads");
-        let book = PeerBook { cluster_id: "c".to_string(), broker: BrokerId(1), boot: 1, peers: Vec::new() };
-        let (clients, _) = listener(&host).await;
-        let log = Logger::root(Discard, o!());
-        let settings = NodeSettings { clients: vec![clients], peers: None, book, limits: ClientLimits::default(), log };
-        let node = Node::start(host, (broker, first), disk, (inbox.clone(), receiver), settings);
+        let (node, inbox, _) = node(&folder).await;
         let lookout = inbox.lookout();
         // All of it is there before the first round: rounds that took everything would be one.
         for _ in 0..3 * ROUND_INPUTS_MAX {

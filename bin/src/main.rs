@@ -12,6 +12,8 @@ mod host;
 mod host_limits_tests;
 #[cfg(test)]
 mod host_tests;
+#[cfg(test)]
+mod host_work_tests;
 mod logs;
 mod metrics;
 mod probe;

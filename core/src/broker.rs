@@ -15,6 +15,7 @@ pub(crate) mod admin;
 #[cfg(test)]
 mod admin_tests;
 pub(crate) mod balance;
+mod codecs;
 mod config;
 mod events;
 pub(crate) mod held;
@@ -54,6 +55,7 @@ use crate::output::Outputs;
 use crate::partition::{Producers, Traffic};
 use crate::raft::RaftGroup;
 use crate::time::{Instant, Now};
+use codecs::CodecNews;
 use held::Held;
 use local::Local;
 use newborn::Newborn;
@@ -76,7 +78,7 @@ pub struct Broker {
     /// Requests that wait.
     pub(crate) parking: Parking<Work>,
     pub(crate) sessions: FetchSessions,
-    /// Client reads under way: token to request and part.
+    /// Client reads and searches under way: token to request and part.
     reads: BTreeMap<u64, (u64, usize)>,
     read_next: u64,
     /// Groups with batches that wait for this round's proposal.
@@ -87,6 +89,8 @@ pub struct Broker {
     woken: BTreeSet<u64>,
     /// Requests that wait for the start of a log to move.
     deleting: BTreeSet<u64>,
+    /// What the shell knows of topics that want a codec of their own.
+    codecs: CodecNews,
     /// When retention is looked at next.
     retention_at: Instant,
     spread_at: Instant,
@@ -128,6 +132,7 @@ impl Broker {
                     self.read_done(now, read, out);
                 }
             }
+            Input::Searched { token, found } => self.searched(now, token, found, out),
             Input::DiskFull { is_full } => self.local.is_disk_full = is_full,
             Input::Stop => self.stop(now, out),
         }
@@ -137,6 +142,7 @@ impl Broker {
     pub fn end_round(&mut self, now: Now, out: &mut Outputs) {
         self.run_timers(now, out);
         go_through(|| self.pass(now, out));
+        self.codecs.tell(out);
         self.finish_stop(now, out);
     }
 

@@ -7,6 +7,7 @@
 use crate::api::ClientRequest;
 use crate::disk::DiskDone;
 use crate::ids::{BrokerId, ConnectionId, RequestNumber};
+use crate::log::TimeSearched;
 use bytes::Bytes;
 
 /// One fact from the world.
@@ -52,6 +53,13 @@ pub enum Input {
     },
     /// A disk operation got further.
     Disk(DiskDone),
+    /// A search that was asked for is done; each is answered once, in any order.
+    Searched {
+        /// Which, as [`crate::output::Output::Search`] named it.
+        token: u64,
+        /// What came of it.
+        found: TimeSearched,
+    },
     /// The volume of the data folder is (almost) full, or has room again. Appends that find no room are neither lost nor failed: they complete
     /// when there is some.
     DiskFull {

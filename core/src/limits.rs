@@ -7,8 +7,8 @@ pub const DECOMPRESSED_BYTES_MAX: usize = 128 * 1024 * 1024;
 /// Bytes that all record batches of one Produce request together may take decompressed: a request is one frame, so its batches may claim
 /// [`DECOMPRESSED_BYTES_MAX`] again and again, and each costs the time of everybody. More: the batch gets INVALID_RECORD.
 pub const DECOMPRESSED_BYTES_PER_REQUEST_MAX: usize = 8 * DECOMPRESSED_BYTES_MAX;
-/// `compression.zstd.level` above this counts as this: the highest levels take many times as long, with windows of up to 128 MiB, and all clients
-/// of the broker wait meanwhile.
+/// `compression.zstd.level` above this counts as this: the highest levels take many times as long, with windows of up to 128 MiB, and who else
+/// needs a worker waits meanwhile.
 pub const COMPRESSION_ZSTD_LEVEL_MAX: i32 = 12;
 /// Bytes of entries in one peer append message; raft's `max_size_per_msg`. At least one entry always fits.
 pub const PEER_APPEND_BYTES_MAX: usize = 1024 * 1024;
@@ -38,7 +38,7 @@ pub const FETCH_SESSION_PARTITIONS_MAX: usize = 1_000_000;
 /// Bytes that one read of a look-up by time takes beyond the first batches, those of one row of the index. What is more is read next.
 pub const TIME_LOOKUP_BYTES_MAX: u32 = 1024 * 1024;
 /// Bytes that all look-ups by time of one ListOffsets request may read and decompress: every partition asked for may cost a batch of
-/// [`DECOMPRESSED_BYTES_MAX`], and each costs the time of everybody. More: OFFSET_NOT_AVAILABLE (below version 5 LEADER_NOT_AVAILABLE) for
+/// [`DECOMPRESSED_BYTES_MAX`], and each costs the time of those who wait for a worker. More: OFFSET_NOT_AVAILABLE (below version 5 LEADER_NOT_AVAILABLE) for
 /// the partitions that are left, which clients ask for again.
 pub const TIME_LOOKUP_BYTES_PER_REQUEST_MAX: usize = 8 * DECOMPRESSED_BYTES_MAX;
 /// Batches below this many bytes are copied out of a large frame, so that they do not keep it in memory.

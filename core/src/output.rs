@@ -7,6 +7,8 @@
 use crate::disk::DiskOp;
 use crate::error::Fatal;
 use crate::ids::{BrokerId, ConnectionId, RequestNumber};
+use crate::log::TimeSearch;
+use crate::record::TopicCodec;
 use bytes::Bytes;
 
 /// Peer frames of one class keep their order; classes do not wait for each other.
@@ -51,6 +53,15 @@ pub enum Output {
     },
     /// A disk operation.
     Disk(DiskOp),
+    /// A search to be done beside the core, and answered with [`crate::input::Input::Searched`].
+    Search {
+        /// Its name in the answer.
+        token: u64,
+        /// What to do.
+        search: TimeSearch,
+    },
+    /// What these topics want of their batches from now on, for [`crate::record::Codecs`]; at most once a round.
+    Codecs(Vec<TopicCodec>),
     /// The broker must not go on: stop the process, plainly.
     Halt(Fatal),
     /// A graceful stop is complete.

@@ -1,18 +1,21 @@
 //! The tasks around client connections: one accepts, two per connection move bytes, one sends away who wastes our time.
 //!
 //! What a byte means is [`Connection`]'s business; what a request means is the core's. Decoding and checking records happens
-//! here, on the connection's task, before the request reaches the node.
+//! here, on the connection's task, before the request reaches the node; and where a topic wants a codec of its own, [`Host::work`] compresses
+//! batches anew, while the connection waits and others go on.
 //! - open connections ≤ `connections_max`; at the bound the oldest stranger (nobody who has sent a whole request) makes room, without
 //!   one the newcomer is closed; so is one above `connections_per_address_max`;
 //! - bytes of requests ≤ `queued_bytes_max` + one frame: at the bound frames under way go on and no further one begins;
 //! - a frame arrives within [`FRAME_MS_MAX`] (or `idle_ms_max`, if that is shorter) plus one millisecond for every 64 bytes, a write ends
 //!   within [`WRITE_MS_MAX`], and who is owed nothing speaks within `idle_ms_max`: otherwise the connection is closed.
 
+mod reader;
+
 use crate::bell::Bell;
 use crate::client_counters::{Asked, ClientCounters};
 use crate::client_limits::ClientLimits;
 use crate::connection::Connection;
-use crate::host::{Host, Reader, Writer};
+use crate::host::{Host, Writer};
 use crate::inbox::Inbox;
 use crate::limits::{FRAME_MS_MAX, WRITE_MS_MAX};
 use crate::metrics::ClientMetrics;
@@ -23,7 +26,10 @@ use core::pin::pin;
 use core::task::Poll;
 use ottla_core::ids::{ConnectionId, ListenerId, RequestNumber};
 use ottla_core::input::Input;
+use ottla_core::log::TimeSearch;
+use ottla_core::record::{Codecs, TopicCodec};
 use ottla_core::time::Instant;
+use reader::read;
 use slog::{Logger, debug, info, warn};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -53,6 +59,8 @@ struct Registry {
     /// Complaints since the last sweep: who floods us must not flood the log.
     complaints: Cell<u64>,
     counters: ClientCounters,
+    /// What topics want of their batches.
+    codecs: RefCell<Codecs>,
     open: RefCell<BTreeMap<ConnectionId, Rc<Client>>>,
 }
 
@@ -67,6 +75,8 @@ struct Client {
     gone: Cell<bool>,
     /// It has sent a whole request.
     known: Cell<bool>,
+    /// Its last request is being worked on before the node sees it.
+    is_busy: Cell<bool>,
     heard: Cell<Instant>,
     /// When the frame that is on its way began, and how many bytes of it or after it came.
     frame: Cell<Option<(Instant, u64)>>,
@@ -87,6 +97,7 @@ impl Clients {
             addresses: RefCell::default(),
             complaints: Cell::new(0),
             counters: ClientCounters::default(),
+            codecs: RefCell::default(),
             open: RefCell::default(),
         }))
     }
@@ -110,6 +121,17 @@ impl Clients {
     /// Ends a connection before request `number`.
     pub(crate) fn close(&self, connection: ConnectionId, number: RequestNumber, reason: &'static str) {
         self.with(connection, |client| client.connection.borrow_mut().close(number, reason));
+    }
+
+    /// The core tells what topics want of their batches.
+    pub(crate) fn learn_codecs(&self, news: Vec<TopicCodec>) {
+        self.0.codecs.borrow_mut().learn(news);
+    }
+
+    /// Has a search done beside the core, for a client who asked for an offset by its time.
+    pub(crate) fn search<H: Host>(&self, host: &H, token: u64, search: TimeSearch) {
+        let (found, clients) = (host.work(move || search.search()), self.clone());
+        host.spawn(async move { clients.0.inbox.send(Input::Searched { token, found: found.await }) });
     }
 
     /// Whether every connection has written what it was told.
@@ -181,6 +203,7 @@ impl Clients {
             queued_bytes: Cell::new(0),
             gone: Cell::new(false),
             known: Cell::new(false),
+            is_busy: Cell::new(false),
             heard: Cell::new(now),
             frame: Cell::new(Some((now, 0))),
             write: Cell::new(None),
@@ -221,7 +244,7 @@ impl Clients {
             return Some("it does not read its replies");
         }
         // While we don't read, the client can't be late.
-        if !self.reads(&connection) {
+        if client.is_busy.get() || !self.reads(&connection) {
             return None;
         }
         let late = |(since, bytes)| ms_since(since) > FRAME_MS_MAX.min(idle_ms_max) + bytes / FRAME_BYTES_PER_MS_MIN;
@@ -289,67 +312,6 @@ async fn accept<H: Host>(clients: Clients, host: H, id: ListenerId, mut listener
     }
 }
 
-async fn read<H: Host>(clients: Clients, host: H, mut reader: H::Reader, client: Rc<Client>) {
-    let reason = loop {
-        let read = poll_fn(|cx| {
-            client.reader.listen(cx);
-            if client.gone.get() {
-                return Poll::Ready(None);
-            }
-            // Before every read, not after it: a reply may have made room for requests that came earlier.
-            if !hand_over(&clients, &client) {
-                // Replies to earlier requests may be due: the writer ends the connection when they are written.
-                client.writer.ring();
-            }
-            clients.count(&client);
-            let mut connection = client.connection.borrow_mut();
-            if clients.reads(&connection) { reader.poll_read(cx, connection.space()).map(Some) } else { Poll::Pending }
-        });
-        match read.await {
-            None => break "closed here".to_string(),
-            Some(Ok(0)) => break "closed by the client".to_string(),
-            Some(Ok(bytes)) => {
-                clients.0.counters.note(|counters| counters.bytes_in += bytes as u64);
-                note_bytes(&client, bytes, host.now().monotonic);
-            }
-            Some(Err(error)) => break error.to_string(),
-        }
-    };
-    clients.leave(&client, &reason);
-}
-
-/// Gives all whole requests to the node; false when the client spoke nonsense.
-fn hand_over(clients: &Clients, client: &Client) -> bool {
-    let mut connection = client.connection.borrow_mut();
-    loop {
-        match connection.next_request() {
-            Ok(Some((number, request))) => {
-                client.known.set(true);
-                client.frame.set(None);
-                clients.0.counters.asks(&mut client.asked.borrow_mut(), &request, client.heard.get());
-                clients.0.inbox.send(Input::Request { connection: client.id, number, request });
-            }
-            Ok(None) => break,
-            Err(fault) => {
-                clients.0.counters.note(|counters| counters.sent_away += 1);
-                clients.complain(&client.from, fault.reason());
-                return false;
-            }
-        }
-    }
-    if client.known.get() && connection.is_inside_frame() && client.frame.get().is_none() {
-        client.frame.set(Some((client.heard.get(), 0)));
-    }
-    true
-}
-
-fn note_bytes(client: &Client, bytes: usize, now: Instant) {
-    client.heard.set(now);
-    if let Some((since, received)) = client.frame.get() {
-        client.frame.set(Some((since, received + bytes as u64)));
-    }
-}
-
 async fn write<H: Host>(clients: Clients, host: H, mut writer: H::Writer, client: Rc<Client>) {
     let reason = loop {
         let next = poll_fn(|cx| {
@@ -409,6 +371,7 @@ async fn sweep<H: Host>(clients: Clients, host: H) {
 
 #[cfg(test)]
 mod tests {
+    use super::reader::{hand_over, note_bytes};
     use super::*;
     use crate::limits::{CONNECTIONS_MAX, READ_BYTES};
     use bytes::BufMut;
@@ -437,7 +400,7 @@ mod tests {
     /// Sends a whole ApiVersions request.
     fn ask(clients: &Clients, client: &Client) {
         client.connection.borrow_mut().space().put_slice(b"\0\0\0\x0a\0\x12\0\0\0\0\0\x01\xff\xff");
-        assert!(hand_over(clients, client));
+        assert!(matches!(hand_over(clients, client), Ok(None)));
     }
 
     #[test]
@@ -473,7 +436,7 @@ mod tests {
         let reads = |client: &Client| clients.reads(&client.connection.borrow());
         let feed = |client: &Client, bytes: &[u8]| {
             client.connection.borrow_mut().space().put_slice(bytes);
-            assert!(hand_over(&clients, client));
+            assert!(matches!(hand_over(&clients, client), Ok(None)));
             clients.count(client);
         };
         assert!(reads(&one) && reads(&other));
@@ -529,7 +492,7 @@ mod tests {
         assert_eq!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 1)), None);
         client.connection.borrow_mut().reply(RequestNumber(0), None);
         client.connection.borrow_mut().space().put_slice(b"\0\0\x10\0abc");
-        assert!(hand_over(&clients, &client));
+        assert!(matches!(hand_over(&clients, &client), Ok(None)));
         note_bytes(&client, 6400, NOW);
         assert_eq!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 100)), None);
         assert!(clients.wasted(&client, NOW.plus_ms(FRAME_MS_MAX + 101)).is_some());

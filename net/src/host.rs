@@ -30,6 +30,9 @@ pub trait Host: Clone + 'static {
     fn sleep_until(&self, at: Instant) -> impl Future<Output = ()> + 'static;
     /// Runs a task on this thread, beside the caller.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);
+    /// Does heavy work beside the broker, on another thread where there is one, and gives what comes of it. At most
+    /// [`crate::limits::WORK_AT_ONCE_MAX`] at once; what is more waits for its turn. Work of which nobody awaits the result need not be done.
+    fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + 'static;
     /// Binds `address`, `host:port`.
     fn listen(&self, address: &str) -> impl Future<Output = io::Result<Self::Listener>>;
     /// The next stream that comes in, and where it comes from, for logs.

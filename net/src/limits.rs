@@ -23,6 +23,10 @@ pub const FRAME_BYTES_FIRST: usize = 256 * 1024;
 pub const WRITE_BYTES: usize = 1024 * 1024;
 /// Slices of one vectored write, Linux's `IOV_MAX`.
 pub const WRITE_SLICES: usize = 1024;
+/// Requests whose batches are compressed anew, and searches of look-ups by time, that are worked on beside the core at once, all connections
+/// together: each takes a core of the machine, and one batch of [`ottla_core::limits::DECOMPRESSED_BYTES_MAX`] once or twice. What is more
+/// waits for its turn: of a connection one request to be compressed, which is not followed by others, and one search for each of its look-ups.
+pub const WORK_AT_ONCE_MAX: usize = 2;
 /// Inputs taken in one round before outputs are handed out; under load a round is a batch.
 pub const ROUND_INPUTS_MAX: usize = 1024;
 /// Bytes of frames waiting for one peer and class. More: frames are dropped and the core is told that the peer was lost, so that

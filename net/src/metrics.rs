@@ -115,6 +115,7 @@ impl Watch {
             | Input::Peer { .. }
             | Input::PeerUp { .. }
             | Input::PeerDown { .. }
+            | Input::Searched { .. }
             | Input::Stop => {}
             Input::DiskFull { is_full } => self.is_full = *is_full,
         }

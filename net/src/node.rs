@@ -15,11 +15,8 @@ use crate::peer::{PeerBook, Peers};
 use core::pin::pin;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
-use ottla_core::Broker;
-use ottla_core::disk::DiskOp;
-use ottla_core::error::Fatal;
-use ottla_core::input::Input;
 use ottla_core::output::{Output, Outputs};
+use ottla_core::{Broker, disk::DiskOp, error::Fatal, input::Input};
 use slog::{Logger, o};
 
 /// Milliseconds that the last replies may take to be written after a graceful stop.
@@ -150,6 +147,8 @@ impl<H: Host> Node<H> {
                 Output::Close { connection, number, reason } => self.clients.close(connection, number, reason),
                 Output::Peer { to, class, frame } => self.peers.send(to, class, frame),
                 Output::Disk(operation) => self.disk_ops.push(operation),
+                Output::Search { token, search } => self.clients.search(&self.host, token, search),
+                Output::Codecs(news) => self.clients.learn_codecs(news),
                 Output::Halt(fatal) => ended = Some(Ended::Halted(fatal)),
                 Output::Stopped => ended = ended.or(Some(Ended::Stopped)),
             }

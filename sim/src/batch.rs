@@ -1,9 +1,10 @@
 //! Kafka v2 record batches as the simulated clients make and read them, written apart from the broker's own code on purpose:
 //! two readings of the format that agree are worth more than one.
 //!
-//! One record per value, keys are null, no compression, no headers. Source: Kafka protocol, record batch layout; RFC 3720 for CRC-32C.
+//! One record per value, keys are null, no headers, no compression except on the way to brokers that take it off. Source: Kafka protocol, record batch layout; RFC 3720 for CRC-32C.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use ottla_core::record::{Codec, compress};
 
 const fn tables() -> [[u32; 256]; 8] {
     let mut tables = [[0_u32; 256]; 8];
@@ -94,6 +95,23 @@ pub(crate) fn build_numbered(values: &[u64], timestamp: i64, size: usize, number
     batch.put_u32(crc32c(&body));
     batch.put_slice(&body);
     batch.freeze()
+}
+
+/// The same batch as a producer that compresses sends it, with one codec or another or, now and then, none. Zstandard is for Produce from
+/// version 7 on.
+pub(crate) fn compressed(batch: &Bytes, version: i16) -> Bytes {
+    let codecs = if version >= 7 { 5 } else { 4 };
+    let bits = u16::from_be_bytes(crc_of(batch).to_be_bytes()[..2].try_into().expect("two bytes")) % codecs;
+    let (header, body) = batch.split_at(61);
+    let body = compress(Codec::ALL[usize::from(bits)], body);
+    let mut whole = BytesMut::from(header);
+    whole.put_slice(&body);
+    let length = u32::try_from(whole.len() - 12).expect("small batches");
+    whole[8..12].copy_from_slice(&length.to_be_bytes());
+    whole[21..23].copy_from_slice(&bits.to_be_bytes());
+    let crc = crc32c(&whole[21..]);
+    whole[17..21].copy_from_slice(&crc.to_be_bytes());
+    whole.freeze()
 }
 
 /// A record as a consumer sees it.
@@ -190,6 +208,7 @@ fn take_varint(from: &mut &[u8]) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn crc_of_the_check_string() {
@@ -206,6 +225,8 @@ mod tests {
         let mut damaged = batch.to_vec();
         damaged[70] ^= 1;
         assert!(read(&damaged, &mut Vec::new()).is_err());
+        let codecs: BTreeSet<u8> = (0..50).map(|value| compressed(&build(&[value], 1_000, 30), 9)[22]).collect();
+        assert_eq!(codecs, BTreeSet::from([0, 1, 2, 3, 4]));
         seen.clear();
         read(&batch[..batch.len() - 1], &mut seen).expect("a cut batch is left out");
         assert!(seen.is_empty());

@@ -33,6 +33,7 @@ use ottla_core::ids::{BrokerId, ConnectionId, GroupId};
 use ottla_core::input::Input;
 use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
+use ottla_core::record::Codecs;
 use std::collections::BTreeMap;
 use streams::Link;
 
@@ -70,6 +71,8 @@ struct Node {
     clock: Clock,
     life: u64,
     rounds: u64,
+    /// What its broker told of topics that want a codec of their own.
+    codecs: Codecs,
     inbox: Vec<Input>,
     is_round_due: bool,
     paused_until: u64,
@@ -123,6 +126,7 @@ impl Cluster {
                 clock: Clock::new(seed, n64(n), shape.has_exact_clocks),
                 life: 0,
                 rounds: 0,
+                codecs: Codecs::default(),
                 inbox: Vec::new(),
                 is_round_due: false,
                 paused_until: 0,
@@ -227,6 +231,12 @@ impl Cluster {
             Event::Disk { node, life, id, is_written } => {
                 if self.nodes[node].life == life && self.nodes[node].broker.is_some() {
                     self.disk_event(node, id, is_written);
+                }
+                None
+            }
+            Event::Searched { node, life, token, search } => {
+                if self.nodes[node].life == life && self.nodes[node].broker.is_some() {
+                    self.searched(node, token, search);
                 }
                 None
             }

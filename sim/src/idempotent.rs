@@ -208,13 +208,15 @@ impl Idempotent {
                 shared.history.sending(*value);
             }
             self.correlation += 1;
-            let part = ProducePart { topic: ONCE.into(), id: seen.id, partition: key.partition, batch: batch.bytes.clone() };
+            let plan = shared.topics.iter().find(|plan| plan.name == ONCE);
+            let sent = plan.map_or_else(|| batch.bytes.clone(), |plan| plan.sent(&batch.bytes, self.version));
+            let part = ProducePart { topic: ONCE.into(), id: seen.id, partition: key.partition, batch: sent };
             let frame = wire::produce(&[part], -1, 2_000, self.version, self.correlation);
             let asked = Asked {
                 topic: ONCE.into(),
                 id: seen.id,
                 partition: key.partition,
-                replicas: shared.topics.iter().find(|plan| plan.name == ONCE).map_or(1, |plan| plan.replicas),
+                replicas: plan.map_or(1, |plan| plan.replicas),
                 crc: batch::crc_of(&batch.bytes),
                 is_mortal: false,
                 is_damaged: false,

@@ -266,6 +266,7 @@ impl Plan {
         shorten(seed, &mut topics, &mut shape);
         topics.insert(0, once(seed, brokers));
         forget(seed, &mut topics[0], &mut shape);
+        unpack(seed, &mut topics);
         let workload = Workload::of(&mut dice);
         worse_net(seed, &mut shape.net);
         let mut faults = faults(seed, brokers, clients, heal_at);
@@ -442,6 +443,16 @@ fn forget(seed: u64, topic: &mut TopicPlan, shape: &mut Shape) {
     if shape.settings.iter().all(|(name, _)| name != "log.retention.check.interval.ms") {
         shape.settings.push(("log.retention.check.interval.ms".to_string(), dice.log_between(200, 2_000).to_string()));
         shape.settings.push(("log.retention.ms".to_string(), "-1".to_string()));
+    }
+}
+
+/// Lets brokers take the compression off in some topics: what is stored is then known to the byte, and each batch was worked on beside the core.
+fn unpack(seed: u64, topics: &mut [TopicPlan]) {
+    let mut dice = draw(seed, Stream::Swarm, &[9]);
+    for topic in topics {
+        if dice.below(8) == 0 {
+            topic.configs.push(("compression.type".to_string(), "uncompressed".to_string()));
+        }
     }
 }
 

@@ -101,6 +101,8 @@ counters! {
     unknown,
     /// Produce requests sent again after an unknown outcome.
     retries,
+    /// Produce requests compressed anew on their way to the core.
+    recoded,
     /// Batches of idempotent producers that were sent again and recognised.
     dedup_hits,
     /// Batches of idempotent producers refused because one before them was missing.
@@ -119,6 +121,8 @@ counters! {
     probes,
     /// Latest offsets told and compared with what was committed in earlier terms.
     latest_told,
+    /// Searches for a record by its time.
+    searches,
     /// Steps of wall clocks.
     clock_steps,
     /// Topics created while faults were on.

@@ -1,6 +1,8 @@
 //! What clients do in a run: topics, the mix of requests, sizes and patience. Drawn per seed, without knowledge of faults.
 
+use crate::batch;
 use crate::dice::Draw;
+use bytes::Bytes;
 
 /// Name of the topic that idempotent producers write to.
 pub(crate) const ONCE: &str = "once";
@@ -23,6 +25,12 @@ pub(crate) struct TopicPlan {
 }
 
 impl TopicPlan {
+    /// A batch as it is sent: where the broker takes the compression off, it comes with some. What is stored is the batch as it was built.
+    pub(crate) fn sent(&self, batch: &Bytes, version: i16) -> Bytes {
+        let is_unpacked = self.configs.iter().any(|(name, value)| name == "compression.type" && value == "uncompressed");
+        if is_unpacked { batch::compressed(batch, version) } else { batch.clone() }
+    }
+
     /// Whether retention may delete its records.
     pub(crate) fn has_retention(&self) -> bool {
         self.configs.iter().any(|(name, _)| name == "retention.bytes")

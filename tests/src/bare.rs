@@ -177,6 +177,10 @@ impl Bare {
                     self.inputs[other].push_back(Input::Peer { from, frame: whole.freeze() });
                 }
                 Output::Disk(op) => self.perform_disk(at, op),
+                Output::Search { token, search } => {
+                    self.inputs[at].push_back(Input::Searched { token, found: search.search() });
+                }
+                Output::Codecs(_) => {}
                 Output::Close { reason, .. } => panic!("{from} closes a connection: {reason}"),
                 Output::Halt(fatal) => panic!("{from} halts: {fatal}"),
                 Output::Stopped => panic!("{from} stopped"),

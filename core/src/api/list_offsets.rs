@@ -2,7 +2,8 @@
 //!
 //! A time is looked up by record, not by batch: the log names the first batch that may hold it, the batch is read (perhaps from
 //! disk) and its records are walked. A batch whose header promises more than its records hold is passed over, so a look-up may read
-//! several runs.
+//! several runs. Walking decompresses, so it is done beside the core ([`crate::log::TimeSearch`]), and what is true is looked at again afterwards:
+//! who leads, and where the log starts.
 //!
 //! Source: Kafka `UnifiedLog.fetchOffsetByTimestamp`, KIP-79; KIP-207 for the time between an election and its first commit; KIP-734,
 //! KIP-1005, KIP-1023 for the special timestamps. Nothing is tiered: "earliest local" is "earliest", tiered offsets are unknown.
@@ -10,13 +11,13 @@
 use super::{TopicKey, View};
 use crate::disk::FileName;
 use crate::ids::{GroupId, LeaderEpoch, Offset};
-use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
-use crate::log::{ReadPlan, RecordRun};
+use crate::limits::{TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
+use crate::log::{ReadPlan, RecordRun, SearchEnd, Sought, TimeSearch, TimeSearched};
 use crate::mutant::Mutant;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, ListOffsetsResponse, request, response};
 use crate::protocol::{ErrorCode, Text};
-use crate::record::{BatchHeader, Records, decompress_body};
-use bytes::{Bytes, BytesMut};
+use crate::raft::RaftGroup;
+use bytes::Bytes;
 use std::collections::BTreeMap;
 
 const LATEST: i64 = -1;
@@ -31,10 +32,11 @@ const EARLIEST_PENDING_UPLOAD: i64 = -6;
 pub struct ListOffsetsJob {
     topics: Vec<Text>,
     parts: Vec<Part>,
-    open: usize,
+    /// The part that is looked up, one after the other: what they may take all together is known, and no request reads much at once.
+    present: usize,
     /// Bytes that look-ups may still take.
     bytes_left: usize,
-    /// What partitions are told for which too little of them is left.
+    /// What partitions are told for which too little of them is left, and those whose leader does not know its newest commit.
     not_now: ErrorCode,
 }
 
@@ -72,6 +74,7 @@ impl Found {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Lookup {
     group: GroupId,
+    wanted: Wanted,
     sought: Sought,
     /// Where the next run starts.
     from: Offset,
@@ -81,29 +84,35 @@ struct Lookup {
     first: Offset,
 }
 
+/// What the client asked for, which may have to be sought elsewhere when the log's start moved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Sought {
+enum Wanted {
     /// The first record at or after this time.
     AtOrAfter(i64),
-    /// The first record with exactly this time, the greatest of its batch.
-    Exactly(i64),
+    /// The first record with the greatest time.
+    Newest,
 }
 
-/// A range that must be read from disk for one partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct LookupRead {
-    /// The file.
-    pub file: FileName,
-    /// Where.
-    pub position: u64,
-    /// How much.
-    pub length: u32,
+/// What a look-up needs next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LookupStep {
+    /// This range read, for [`ListOffsetsJob::read_done`].
+    Read {
+        /// The file.
+        file: FileName,
+        /// Where.
+        position: u64,
+        /// How much.
+        length: u32,
+    },
+    /// This done, for [`ListOffsetsJob::searched`].
+    Search(TimeSearch),
 }
 
 impl ListOffsetsJob {
-    /// Answers what can be answered at once; the returned parts need [`ListOffsetsJob::advance`].
+    /// Answers what can be answered at once; the rest needs [`ListOffsetsJob::advance`].
     #[must_use]
-    pub fn new(view: &View<'_>, version: i16, asked: ListOffsetsRequest) -> (ListOffsetsJob, Vec<usize>) {
+    pub fn new(view: &View<'_>, version: i16, asked: ListOffsetsRequest) -> ListOffsetsJob {
         let mut named: BTreeMap<(Text, i32), u32> = BTreeMap::new();
         for topic in &asked.topics {
             for partition in &topic.partitions {
@@ -111,8 +120,7 @@ impl ListOffsetsJob {
             }
         }
         let bytes_left = TIME_LOOKUP_BYTES_PER_REQUEST_MAX;
-        let mut job = ListOffsetsJob { topics: Vec::new(), parts: Vec::new(), open: 0, bytes_left, not_now: not_now(version) };
-        let mut open = Vec::new();
+        let mut job = ListOffsetsJob { topics: Vec::new(), parts: Vec::new(), present: 0, bytes_left, not_now: not_now(version) };
         for topic in asked.topics {
             for partition in &topic.partitions {
                 let is_twice = named.insert((topic.name.clone(), partition.partition_index), 0);
@@ -123,57 +131,76 @@ impl ListOffsetsJob {
                     Some(_) | None => Err(ErrorCode::InvalidRequest),
                 };
                 let state = state.unwrap_or_else(|error| State::Found(Found::failed(error)));
-                if let State::Looking(_) = state {
-                    open.push(job.parts.len());
-                }
                 job.parts.push(Part { topic: job.topics.len(), partition: partition.partition_index, state });
             }
             job.topics.push(topic.name);
         }
-        job.open = open.len();
-        (job, open)
+        job
     }
 
-    /// Goes on looking in what is in memory. `Some`: this must be read from disk and told to [`ListOffsetsJob::read_done`].
-    pub fn advance(&mut self, view: &View<'_>, part: usize) -> Option<LookupRead> {
-        loop {
-            let State::Looking(lookup) = self.parts[part].state else { return None };
-            let Some(raft) = view.replicas.group(lookup.group) else {
-                self.found(part, Found::failed(ErrorCode::UnknownTopicOrPartition));
-                return None;
+    /// Goes on to what must be done elsewhere; `None`: the answer can be made.
+    pub fn advance(&mut self, view: &View<'_>) -> Option<LookupStep> {
+        while self.present < self.parts.len() {
+            let Some(lookup) = self.lookup() else {
+                self.present += 1;
+                continue;
             };
+            let Some(raft) = self.leader(view, lookup) else { continue };
+            if lookup.from < raft.log().log_start() {
+                // What was sought may be gone.
+                let is_known = raft.is_serving();
+                let state = if is_known { lookup.wanted.seek(raft) } else { State::Found(Found::failed(self.not_now)) };
+                self.parts[self.present].state = state;
+                continue;
+            }
             match raft.log().plan_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX) {
-                ReadPlan::Empty => self.found(part, Found::NOTHING),
-                ReadPlan::Ready(run) => self.walk(part, lookup, &run),
+                ReadPlan::Empty => self.found(Found::NOTHING),
+                ReadPlan::Ready(run) => return Some(self.search(lookup, run)),
                 ReadPlan::Disk { file, position, length, first } => {
-                    self.parts[part].state = State::Looking(Lookup { first, ..lookup });
-                    return Some(LookupRead { file, position, length });
+                    self.parts[self.present].state = State::Looking(Lookup { first, ..lookup });
+                    return Some(LookupStep::Read { file, position, length });
                 }
             }
         }
+        None
     }
 
     /// A read came in: goes on as [`ListOffsetsJob::advance`].
     ///
     /// # Errors
     /// The log is damaged there: a sentence. Nothing of it may be told.
-    pub fn read_done(&mut self, view: &View<'_>, part: usize, data: &Bytes) -> Result<Option<LookupRead>, String> {
-        let State::Looking(lookup) = self.parts[part].state else { return Ok(None) };
-        match view.replicas.group(lookup.group) {
-            Some(raft) => {
-                let run =
-                    raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, lookup.first, data, view.mutant)?;
-                self.walk(part, lookup, &run);
-            }
-            None => self.found(part, Found::failed(ErrorCode::UnknownTopicOrPartition)),
+    pub fn read_done(&mut self, view: &View<'_>, data: &Bytes) -> Result<Option<LookupStep>, String> {
+        if let Some(lookup) = self.lookup()
+            && let Some(raft) = self.leader(view, lookup)
+            && lookup.from >= raft.log().log_start()
+        {
+            let run = raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, lookup.first, data, view.mutant)?;
+            return Ok(Some(self.search(lookup, run)));
         }
-        Ok(self.advance(view, part))
+        Ok(self.advance(view))
     }
 
-    /// Whether the answer can be made.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.open == 0
+    /// A search is done: goes on as [`ListOffsetsJob::advance`]. Meanwhile anything may have happened; what was found counts as far as it is
+    /// still true.
+    pub fn searched(&mut self, view: &View<'_>, done: TimeSearched) -> Option<LookupStep> {
+        self.bytes_left = done.bytes_left;
+        if let Some(lookup) = self.lookup()
+            && let Some(raft) = self.leader(view, lookup)
+        {
+            let start = raft.log().log_start();
+            match done.end {
+                SearchEnd::TooFewBytes => self.found(Found::failed(self.not_now)),
+                SearchEnd::Found { offset, timestamp, epoch } if offset >= start => {
+                    self.found(Found { error: None, timestamp, offset, epoch });
+                }
+                // A run without a whole batch: nothing more can be found.
+                SearchEnd::Passed(from) if from == lookup.from && from >= start => self.found(Found::NOTHING),
+                SearchEnd::Passed(from) => self.parts[self.present].state = State::Looking(Lookup { from, ..lookup }),
+                // It was deleted.
+                SearchEnd::Found { .. } => {}
+            }
+        }
+        self.advance(view)
     }
 
     /// The answer.
@@ -197,35 +224,43 @@ impl ListOffsetsJob {
         ListOffsetsResponse { topics, ..Default::default() }
     }
 
-    fn found(&mut self, part: usize, found: Found) {
-        self.parts[part].state = State::Found(found);
-        self.open -= 1;
+    /// The look-up that is under way.
+    fn lookup(&self) -> Option<Lookup> {
+        let State::Looking(lookup) = self.parts.get(self.present)?.state else { return None };
+        Some(lookup)
     }
 
-    /// Looks through a run; without a hit the look-up moves behind it.
-    fn walk(&mut self, part: usize, lookup: Lookup, run: &RecordRun) {
-        let bytes = joined(run);
-        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
-        let mut rest = bytes.as_ref();
-        let mut from = lookup.from;
-        while let Ok(header) = BatchHeader::parse(rest) {
-            let Some((batch, after)) = rest.split_at_checked(header.total_len()) else { break };
-            if self.bytes_left == 0 {
-                self.found(part, Found::failed(self.not_now));
-                return;
+    /// The group in which it looks, as long as this broker leads there: else that is what the client is told.
+    fn leader<'a>(&mut self, view: &View<'a>, lookup: Lookup) -> Option<&'a RaftGroup> {
+        match view.leader_replica(lookup.group, -1) {
+            Ok((_, raft)) => Some(raft),
+            Err(error) => {
+                self.found(Found::failed(error));
+                None
             }
-            if let Some(found) = search(&header, batch, lookup, &mut self.bytes_left) {
-                self.found(part, found);
-                return;
-            }
-            from = from.max(header.offset_end());
-            rest = after;
         }
-        if from == lookup.from {
-            // A run without a whole batch: nothing more can be found.
-            self.found(part, Found::NOTHING);
-        } else {
-            self.parts[part].state = State::Looking(Lookup { from, ..lookup });
+    }
+
+    fn found(&mut self, found: Found) {
+        self.parts[self.present].state = State::Found(found);
+    }
+
+    fn search(&self, lookup: Lookup, run: RecordRun) -> LookupStep {
+        LookupStep::Search(TimeSearch { run, sought: lookup.sought, from: lookup.from, bytes_left: self.bytes_left })
+    }
+}
+
+impl Wanted {
+    /// Where to look for it in a log that this broker leads.
+    fn seek(self, raft: &RaftGroup) -> State {
+        let (log, end) = (raft.log(), raft.high_watermark());
+        let place = match self {
+            Wanted::Newest => log.max_timestamp_batch(end).map(|(from, time)| (from, Sought::Exactly(time))),
+            Wanted::AtOrAfter(time) => log.first_batch_at_time(time, end).map(|from| (from, Sought::AtOrAfter(time))),
+        };
+        match place {
+            Some((from, sought)) => State::Looking(Lookup { group: raft.id(), wanted: self, sought, from, end, first: from }),
+            None => State::Found(Found::NOTHING),
         }
     }
 }
@@ -259,67 +294,15 @@ fn begin(view: &View<'_>, version: i16, topic: &str, asked: &request::Partitions
             let epoch = if start < log.log_end() { log.epoch_at(start) } else { present };
             State::Found(Found { offset: start, epoch, ..Found::NOTHING })
         }
-        MAX_TIMESTAMP => match log.max_timestamp_batch(end) {
-            Some((from, time)) => State::Looking(Lookup { group, sought: Sought::Exactly(time), from, end, first: from }),
-            None => State::Found(Found::NOTHING),
-        },
+        MAX_TIMESTAMP => Wanted::Newest.seek(raft),
         LATEST_TIERED | EARLIEST_PENDING_UPLOAD => State::Found(Found::NOTHING),
-        time => match log.first_batch_at_time(time, end) {
-            Some(from) => State::Looking(Lookup { group, sought: Sought::AtOrAfter(time), from, end, first: from }),
-            None => State::Found(Found::NOTHING),
-        },
+        time => Wanted::AtOrAfter(time).seek(raft),
     })
 }
 
 /// "Ask again", as a version has it.
 fn not_now(version: i16) -> ErrorCode {
     if version >= 5 { ErrorCode::OffsetNotAvailable } else { ErrorCode::LeaderNotAvailable }
-}
-
-/// The first record of a batch that fits. What is decompressed for it is taken from `bytes_left`.
-fn search(header: &BatchHeader, batch: &[u8], lookup: Lookup, bytes_left: &mut usize) -> Option<Found> {
-    let sought = lookup.sought;
-    let is_it = |time: i64| match sought {
-        Sought::AtOrAfter(wanted) => time >= wanted,
-        Sought::Exactly(wanted) => time == wanted,
-    };
-    let found = |offset: i64, timestamp: i64| {
-        Some(Found { error: None, timestamp, offset: Offset(offset), epoch: header.partition_leader_epoch })
-    };
-    if !is_it(header.max_timestamp) && matches!(sought, Sought::Exactly(_)) {
-        return None;
-    }
-    if let Sought::AtOrAfter(wanted) = sought
-        && header.max_timestamp < wanted
-    {
-        return None;
-    }
-    if header.is_log_append_time() {
-        return found(header.base_offset.max(lookup.from).0, header.max_timestamp);
-    }
-    let body = decompress_body(header.codec().ok()?, &batch[BatchHeader::SIZE..], DECOMPRESSED_BYTES_MAX).ok()?;
-    *bytes_left = bytes_left.saturating_sub(body.len());
-    for record in Records::new(&body, header.record_count) {
-        let record = record.ok()?;
-        let time = header.base_timestamp.wrapping_add(record.timestamp_delta);
-        let offset = header.base_offset.0 + i64::from(record.offset_delta);
-        // The log may start within a batch.
-        if is_it(time) && offset >= lookup.from.0 {
-            return found(offset, time);
-        }
-    }
-    None
-}
-
-fn joined(run: &RecordRun) -> Bytes {
-    if let [one] = run.slices.as_slice() {
-        return one.clone();
-    }
-    let mut whole = BytesMut::with_capacity(run.bytes);
-    for slice in &run.slices {
-        whole.extend_from_slice(slice);
-    }
-    whole.freeze()
 }
 
 #[cfg(test)]

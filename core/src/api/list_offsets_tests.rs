@@ -4,10 +4,12 @@ use crate::api::produce::tests::to;
 use crate::broker::rig::{Rig, START_MS};
 use crate::ids::{LeaderEpoch, Offset};
 use crate::limits::{DECOMPRESSED_BYTES_MAX, TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
-use crate::protocol::Text;
+use crate::protocol::messages::delete_records::{self, DeleteRecordsRequest};
+use crate::protocol::messages::delete_topics::{self, DeleteTopicsRequest};
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, request};
 use crate::protocol::messages::offset_for_leader_epoch::{self, OffsetForLeaderEpochRequest};
 use crate::protocol::messages::produce::ProduceRequest;
+use crate::protocol::{Text, Uuid};
 use crate::record::{BatchBuilder, Codec, patch_offset_and_epoch, set_max_timestamp};
 
 fn put(rig: &mut Rig, topic: &str, codec: Codec, times: &[i64]) {
@@ -261,4 +263,100 @@ fn look_ups_by_time_of_one_request_have_a_bound() {
         11,
     );
     assert_eq!((last.topics[0].partitions[0].error_code, last.topics[0].partitions[0].offset), (0, 0));
+}
+
+/// A look-up whose search is not done yet: its number.
+fn stalled(rig: &mut Rig, timestamp: i64) -> u64 {
+    rig.searches_stall = true;
+    let number = rig.send(&asking("lo", 0, timestamp), 11);
+    assert_eq!(rig.searches(), 1, "it is asked for, and nothing is decompressed in the core");
+    assert!(rig.answer::<ListOffsetsRequest>(number, 11).is_none());
+    number
+}
+
+/// (error, timestamp, offset) after all searches.
+fn released(rig: &mut Rig, number: u64) -> (i16, i64, i64) {
+    rig.release_searches();
+    let answer = rig.answer::<ListOffsetsRequest>(number, 11).expect("answered").topics.remove(0).partitions.remove(0);
+    let view = rig.broker.inspect();
+    assert_eq!((view.parked, view.reads), (0, 0), "nothing is left of it");
+    (answer.error_code, answer.timestamp, answer.offset)
+}
+
+fn delete_before(rig: &mut Rig, offset: i64) {
+    let partitions = vec![delete_records::request::Partitions { partition_index: 0, offset }];
+    let topics = vec![delete_records::request::Topics { name: Text::from("lo"), partitions }];
+    let answer = rig.ask(&DeleteRecordsRequest { topics, timeout_ms: 1000 }, 2);
+    assert_eq!(answer.topics[0].partitions[0].low_watermark, offset);
+}
+
+#[test]
+fn what_is_deleted_while_it_is_sought_is_not_told() {
+    for is_restarted in [false, true] {
+        let rig = || if is_restarted { filled().restart() } else { filled() };
+        let mut nothing = rig();
+        let number = stalled(&mut nothing, START_MS + 10);
+        assert_eq!(released(&mut nothing, number), (0, START_MS + 50, 1));
+        // Of the same batch, of a later one, or nothing at all.
+        for (start, expect) in [(1, (0, START_MS + 50, 1)), (3, (0, START_MS + 110, 3)), (6, (0, -1, -1))] {
+            let mut rig = rig();
+            let number = stalled(&mut rig, START_MS + 10);
+            delete_before(&mut rig, start);
+            assert_eq!(released(&mut rig, number), expect, "the log starts at {start}, restarted: {is_restarted}");
+        }
+        // The newest is still there, or it is gone: then what is told is what is told who asks now.
+        for start in [4, 5] {
+            let mut rig = rig();
+            let number = stalled(&mut rig, -3);
+            delete_before(&mut rig, start);
+            let told = released(&mut rig, number);
+            let now = ask(&mut rig, "lo", 11, -3);
+            let expect = if start == 4 { (0, START_MS + 120, 4) } else { (now.0, now.1, now.2) };
+            assert_eq!(told, expect, "the log starts at {start}, restarted: {is_restarted}");
+        }
+    }
+}
+
+#[test]
+fn a_topic_that_is_deleted_while_it_is_searched_is_unknown() {
+    let mut rig = filled();
+    let number = stalled(&mut rig, START_MS);
+    let topics = vec![delete_topics::request::Topics { name: Some(Text::from("lo")), topic_id: Uuid::ZERO }];
+    rig.send(&DeleteTopicsRequest { topics, timeout_ms: 1000, ..Default::default() }, 6);
+    rig.advance(100);
+    assert_eq!(released(&mut rig, number), (3, -1, -1));
+}
+
+#[test]
+fn who_went_while_searched_for_leaves_nothing() {
+    let mut rig = filled();
+    let number = stalled(&mut rig, START_MS);
+    rig.close();
+    assert_eq!((rig.broker.inspect().parked, rig.broker.inspect().reads), (0, 1));
+    rig.release_searches();
+    assert_eq!(rig.broker.inspect().reads, 0);
+    assert!(rig.answer::<ListOffsetsRequest>(number, 11).is_none());
+}
+
+#[test]
+fn partitions_of_one_request_are_searched_one_after_the_other() {
+    let mut rig = Rig::new();
+    rig.topic("lo", 3, &[]);
+    let parts = [2, 0, 1].map(|partition| {
+        let mut batch = BatchBuilder::new().codec(Codec::Lz4);
+        batch.push(START_MS + i64::from(partition), None, Some(b"v"));
+        (partition, Some(batch.build().freeze()))
+    });
+    rig.ask::<ProduceRequest>(&to("lo", -1, &parts), 9);
+    let mut request = asking("lo", 0, START_MS);
+    request.topics[0].partitions = [2, 0, 1]
+        .map(|partition_index| request::Partitions { partition_index, timestamp: START_MS, ..Default::default() })
+        .to_vec();
+    rig.searches_stall = true;
+    let number = rig.send(&request, 11);
+    assert_eq!(rig.searches(), 1, "one at a time");
+    rig.release_searches();
+    let told = rig.answer::<ListOffsetsRequest>(number, 11).expect("answered").topics.remove(0).partitions;
+    let told: Vec<_> = told.iter().map(|part| (part.partition_index, part.timestamp - START_MS, part.offset)).collect();
+    assert_eq!(told, [(2, 2, 0), (0, 0, 0), (1, 1, 0)]);
 }

@@ -1,7 +1,8 @@
 //! One file per Kafka API: the handler and its tests. This file is the way in and out: frames to checked requests, answers to frames.
 //!
 //! [`decode`] is pure and runs on connection tasks: everything that costs per byte (CRCs, decompression) happens there and the
-//! core's thread only decides. It knows nothing of topics, leaders or settings.
+//! core only decides. It knows nothing of topics, leaders or settings. Where a topic wants a codec of its own, batches are compressed anew
+//! beside the core as well: [`ClientRequest::recode_plan`].
 //!
 //! A frame that can't be answered closes the connection, as in Kafka; the one exception is an ApiVersions of a version nobody knows
 //! yet, which is answered in version 0 (KIP-511).
@@ -30,11 +31,13 @@ pub mod list_partition_reassignments;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
 pub mod produce;
+mod recode;
 mod served;
 pub mod unregister_broker;
 pub mod update_features;
 mod view;
 
+pub use recode::RecodePlan;
 pub use served::{Api, SERVED, Served, served};
 pub use view::{Endpoint, TopicKey, View, check_epoch};
 

@@ -48,6 +48,6 @@ pub struct BrokerView {
     pub held: usize,
     /// Requests that wait.
     pub parked: usize,
-    /// Client reads under way.
+    /// Client reads and searches under way.
     pub reads: usize,
 }

@@ -221,7 +221,10 @@ impl Broker {
                 self.local.replicas.set_segment_bytes(group, segment_bytes);
                 self.local.replicas.set_segment_ms(group, settings.segment_ms);
                 let place = TopicPartition { topic, partition };
-                self.local.partitions.entry(group).or_insert_with(|| Partition::new(place, group, label, voters, *settings));
+                let partition =
+                    self.local.partitions.entry(group).or_insert_with(|| Partition::new(place, group, label, voters, *settings));
+                let rule = partition.rules().codec_rule();
+                self.note_codec(topic, rule);
             }
             ClusterChange::ReplicaRemoved { group } => {
                 self.wake(group);
@@ -231,7 +234,8 @@ impl Broker {
                 self.look_at_deletions(now, out);
                 self.local.leaders.remove(group);
             }
-            ClusterChange::TopicDeleted { topic: _, groups } => {
+            ClusterChange::TopicDeleted { topic, groups } => {
+                self.codecs.forget(topic);
                 for group in groups {
                     self.local.leaders.remove(group);
                 }
@@ -241,6 +245,8 @@ impl Broker {
                 let segment_bytes = u64::try_from(settings.segment_bytes).unwrap_or(u64::MAX);
                 let segment_ms = settings.segment_ms;
                 partition.set_settings(*settings);
+                let (topic, rule) = (partition.topic, partition.rules().codec_rule());
+                self.note_codec(topic, rule);
                 self.local.replicas.set_segment_bytes(group, segment_bytes);
                 self.local.replicas.set_segment_ms(group, segment_ms);
                 // A lower min.insync.replicas may let waiters go.

@@ -3,6 +3,7 @@
 //! The replication engine reads meta log and segments; the cluster's metadata follows from the commands of the controller's group,
 //! which are delivered again as its commit index becomes known.
 
+use super::codecs::CodecNews;
 use super::held::Held;
 use super::local::Local;
 use super::newborn::Newborn;
@@ -116,6 +117,7 @@ impl Recovery {
             gated: BTreeSet::new(),
             woken: BTreeSet::new(),
             deleting: BTreeSet::new(),
+            codecs: CodecNews::default(),
             retention_at,
             spread_at: now.monotonic,
             balance_at: now.monotonic.plus_ms(BALANCE_FIRST_MS),

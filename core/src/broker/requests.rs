@@ -6,7 +6,7 @@ use super::parking::Parked;
 use super::work::Work;
 use crate::api::alter_configs::AlterJob;
 use crate::api::fetch::{FetchJob, Patience};
-use crate::api::list_offsets::ListOffsetsJob;
+use crate::api::list_offsets::{ListOffsetsJob, LookupStep};
 use crate::api::produce::{self, Outcome, ProduceJob};
 use crate::api::{
     Ask, ClientRequest, ReplyTo, describe_log_dirs, describe_producers, describe_quorum, list_config_resources,
@@ -14,6 +14,7 @@ use crate::api::{
 };
 use crate::error::Fatal;
 use crate::ids::{ConnectionId, GroupId, Offset, RequestNumber};
+use crate::log::TimeSearched;
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
 use crate::partition::{Acks, Appended, PendingBatch, Traffic, Waiter};
@@ -328,18 +329,36 @@ impl Broker {
 
     fn list_offsets(&mut self, now: Now, reply: ReplyTo, request: ListOffsetsRequest, out: &mut Outputs) {
         let view = self.local.view(now);
-        let (mut job, open) = ListOffsetsJob::new(&view, reply.version, request);
-        let reads: Vec<_> = open.into_iter().filter_map(|part| Some((part, job.advance(&view, part)?))).collect();
-        if job.is_ready() {
-            reply.answer(&job.respond(), out);
-            return;
-        }
+        let mut job = ListOffsetsJob::new(&view, reply.version, request);
+        let Some(step) = job.advance(&view) else { return reply.answer(&job.respond(), out) };
         let number = self.parking.number();
-        for (part, read) in reads {
-            let token = self.read_token(number, part);
-            self.local.replicas.read(token, read.file, read.position, read.length, out);
-        }
+        self.look_up(number, step, out);
         self.parking.park(number, Parked { reply, deadline: None, work: Work::ListOffsets(job) });
+    }
+
+    /// Asks for what a look-up by time needs next.
+    fn look_up(&mut self, number: u64, step: LookupStep, out: &mut Outputs) {
+        let token = self.read_token(number, 0);
+        match step {
+            LookupStep::Read { file, position, length } => self.local.replicas.read(token, file, position, length, out),
+            LookupStep::Search(search) => out.push(Output::Search { token, search }),
+        }
+    }
+
+    /// A search is done; its request may be gone.
+    pub(super) fn searched(&mut self, now: Now, token: u64, found: TimeSearched, out: &mut Outputs) {
+        let (number, _) = self.reads.remove(&token).expect("a search that was asked for is done once");
+        let Some(Parked { work: Work::ListOffsets(job), .. }) = self.parking.get_mut(number) else { return };
+        let step = job.searched(&self.local.view(now), found);
+        self.go_on_looking(number, step, out);
+    }
+
+    fn go_on_looking(&mut self, number: u64, step: Option<LookupStep>, out: &mut Outputs) {
+        if let Some(step) = step {
+            self.look_up(number, step, out);
+        } else if let Some(Parked { reply, work: Work::ListOffsets(job), .. }) = self.parking.take(number) {
+            reply.answer(&job.respond(), out);
+        }
     }
 
     fn read_token(&mut self, number: u64, part: usize) -> u64 {
@@ -364,14 +383,8 @@ impl Broker {
                 self.answer_fetch_if_ready(now, number, out);
             }
             Work::ListOffsets(job) => {
-                let next = job.read_done(&self.local.view(now), part, &done.data)?;
-                let is_ready = job.is_ready();
-                if let Some(read) = next {
-                    let token = self.read_token(number, part);
-                    self.local.replicas.read(token, read.file, read.position, read.length, out);
-                } else if is_ready && let Some(Parked { reply, work: Work::ListOffsets(job), .. }) = self.parking.take(number) {
-                    reply.answer(&job.respond(), out);
-                }
+                let step = job.read_done(&self.local.view(now), &done.data)?;
+                self.go_on_looking(number, step, out);
             }
             Work::Produce(_) | Work::Admin(_) | Work::DeleteRecords(_) | Work::Elect(_) | Work::Metadata(_) => {
                 unreachable!("request {number} does not read")

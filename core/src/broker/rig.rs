@@ -9,10 +9,12 @@ use crate::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
 use crate::ids::{BrokerId, ConnectionId, GroupId, Index, RequestNumber, TopicId};
 use crate::input::Input;
 use crate::invariants::check_invariants;
+use crate::log::TimeSearch;
 use crate::mutant::Mutant;
 use crate::output::{Output, Outputs};
 use crate::protocol::{Request, decode_response, encode_request};
 use crate::raft::RaftSettings;
+use crate::record::Codecs;
 use crate::time::{Instant, Now, WallTime};
 use bytes::{Bytes, BytesMut};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -32,6 +34,9 @@ pub(crate) struct Rig {
     pub(crate) partitions_stall: bool,
     /// The same for segments of partitions only: they get leaders that can't commit.
     pub(crate) commits_stall: bool,
+    /// While set, searches are asked for and not done.
+    pub(crate) searches_stall: bool,
+    searches: VecDeque<(u64, TimeSearch)>,
     /// Bytes of each read so far.
     pub(crate) reads: Vec<u32>,
     stalled: Vec<DiskDone>,
@@ -42,6 +47,8 @@ pub(crate) struct Rig {
     pub(crate) is_stopped: bool,
     /// Requests whose connection was closed.
     pub(crate) closed: BTreeSet<u64>,
+    /// What the broker told of topics that want a codec of their own.
+    pub(crate) codecs: Codecs,
 }
 
 impl Rig {
@@ -64,11 +71,14 @@ impl Rig {
             fsync_stalls: false,
             partitions_stall: false,
             commits_stall: false,
+            searches_stall: false,
+            searches: VecDeque::new(),
             reads: Vec::new(),
             stalled: Vec::new(),
             number: 0,
             answers: BTreeMap::new(),
             closed: BTreeSet::new(),
+            codecs: Codecs::default(),
             is_stopped: false,
         };
         rig.perform(out);
@@ -110,6 +120,8 @@ impl Rig {
             }
         }
         let mut out = Outputs::default();
+        rig.codecs = Codecs::default();
+        rig.searches.clear();
         rig.broker = recovery.finish(rig.now, &mut out);
         rig.perform(out);
         rig
@@ -150,6 +162,9 @@ impl Rig {
             frame.extend_from_slice(&slice);
         }
         let mut request = api::decode(frame).unwrap_or_else(|refusal| panic!("{} v{version}: {refusal:?}", R::KEY));
+        if let Some(plan) = request.recode_plan(&self.codecs) {
+            request.recode(&plan);
+        }
         add(&mut request);
         let number = self.number;
         self.number += 1;
@@ -231,6 +246,17 @@ impl Rig {
         }
     }
 
+    /// How many searches are not done.
+    pub(crate) fn searches(&self) -> usize {
+        self.searches.len()
+    }
+
+    /// Does the searches that stall.
+    pub(crate) fn release_searches(&mut self) {
+        self.searches_stall = false;
+        self.step(Input::Tick);
+    }
+
     /// One input and all it causes.
     pub(crate) fn step(&mut self, input: Input) {
         let mut out = Outputs::default();
@@ -259,16 +285,22 @@ impl Rig {
                         self.closed.insert(number.0);
                     }
                     Output::Disk(op) => self.disk(op, &mut dones),
+                    Output::Search { token, search } => self.searches.push_back((token, search)),
+                    Output::Codecs(news) => self.codecs.learn(news),
                     Output::Peer { .. } => panic!("there are no peers"),
                     Output::Halt(why) => panic!("halted: {why}"),
                     Output::Stopped => self.is_stopped = true,
                 }
             }
-            if dones.is_empty() {
+            let search = if self.searches_stall { None } else { self.searches.pop_front() };
+            if dones.is_empty() && search.is_none() {
                 return;
             }
             for done in dones {
                 self.broker.step(self.now, Input::Disk(done), &mut out);
+            }
+            if let Some((token, search)) = search {
+                self.broker.step(self.now, Input::Searched { token, found: search.search() }, &mut out);
             }
         }
     }

@@ -15,7 +15,7 @@ pub(crate) enum Work {
     Produce(ProduceJob),
     /// For data, or for the disk once its answer is due. Boxed: the map of all parked requests moves its values about.
     Fetch(Box<FetchJob>),
-    /// For the disk.
+    /// For the disk, or a search.
     ListOffsets(ListOffsetsJob),
     /// For the start of a log to move.
     DeleteRecords(DeleteRecordsJob),

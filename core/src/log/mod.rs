@@ -15,6 +15,7 @@ mod scan;
 mod segment;
 mod segment_index;
 mod tail;
+mod time_search;
 #[cfg(test)]
 pub(crate) use batch::test_batch;
 pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
@@ -29,3 +30,4 @@ pub(crate) use producer_bytes::{decode_producers, encode_producers};
 pub use producer_table::{ProducerRules, ProducerTable};
 pub use producer_window::{ProducedBatch, ProducerWindow, sequence_plus};
 pub(crate) use scan::{GroupScan, ScanStep, Scanned};
+pub use time_search::{SearchEnd, Sought, TimeSearch, TimeSearched};

@@ -30,6 +30,7 @@
 
 use super::batch::{BatchHeader, Codec, HeaderFault, patch_offset_and_epoch, verify_crc};
 use super::compression::{CompressionFault, decompress_body};
+use super::recoding::Recoded;
 use super::walker::{Record, RecordFault, Records};
 use crate::ids::{LeaderEpoch, Offset};
 use crate::limits;
@@ -59,6 +60,8 @@ pub struct CheckedBatch {
     pub bytes: BytesMut,
     /// What its records said.
     pub facts: RecordFacts,
+    /// Whether it was compressed anew.
+    pub recoded: Option<Recoded>,
 }
 
 /// What was seen while the records were walked once.
@@ -180,7 +183,7 @@ pub fn check(mut bytes: BytesMut, limits: &CheckLimits) -> Result<CheckedBatch, 
         })?;
     let facts = check_records(&header, codec, &body)?;
     drop(body);
-    Ok(CheckedBatch { header, bytes, facts })
+    Ok(CheckedBatch { header, bytes, facts, recoded: None })
 }
 
 /// Length of the batch (of any format) at the front; `None` if there is no whole one.

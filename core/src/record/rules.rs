@@ -1,8 +1,8 @@
 //! The part of batch validation that depends on topic settings, decided by the leader right before it appends.
 //!
 //! [`CheckedBatch::admit`] refuses or rewrites: the client's max timestamp is replaced by the true one on a CreateTime topic and by the
-//! time of append on a LogAppendTime topic, and the body is compressed anew if the topic asks for a codec of its own. A batch that
-//! needs none of this is not touched, and its crc is not computed again.
+//! time of append on a LogAppendTime topic, and the body is compressed anew if the topic asks for a codec of its own and that was not done
+//! before (`recoding`). A batch that needs none of this is not touched, and its crc is not computed again.
 //!
 //! Order: size, then per record key before timestamp, then size against the segment. One timestamp error among key errors makes the whole
 //! answer one of timestamps. Does not know where settings come from. Source: observed answers of Kafka 4.3.1; KIP-32, KIP-937
@@ -11,6 +11,7 @@
 use super::batch::{BatchHeader, Codec, crc_of, set_max_timestamp, stamp_log_append_time};
 use super::check::{BatchFault, CheckedBatch, RecordError, timestamp_of};
 use super::compression::{compress_at, decompress_body};
+use super::recoding::CodecRule;
 use super::walker::{Record, Records};
 use crate::time::WallTime;
 use bytes::BytesMut;
@@ -50,6 +51,14 @@ pub struct TopicRules {
     pub level: Option<i32>,
 }
 
+impl TopicRules {
+    /// What is told to those who check batches; `None`: they are stored as they come.
+    #[must_use]
+    pub fn codec_rule(&self) -> Option<CodecRule> {
+        Some(CodecRule { codec: self.codec?, level: self.level, message_bytes_max: self.message_bytes_max })
+    }
+}
+
 impl Default for TopicRules {
     /// Kafka 4.3's defaults.
     fn default() -> TopicRules {
@@ -73,7 +82,8 @@ impl CheckedBatch {
     /// # Errors
     /// The fault to tell the client; the batch is not to be written then.
     pub fn admit(&mut self, rules: &TopicRules, now: WallTime, place: &dyn Display) -> Result<Option<WallTime>, BatchFault> {
-        if self.bytes.len() > rules.message_bytes_max {
+        let bytes_sent = self.recoded.map_or(self.bytes.len(), |recoded| recoded.bytes_sent);
+        if bytes_sent > rules.message_bytes_max {
             return Err(BatchFault::MessageTooLarge);
         }
         if self.breaks(rules, now) {
@@ -82,10 +92,15 @@ impl CheckedBatch {
         if let Some(codec) = rules.codec
             && codec != self.codec()
         {
-            self.recompress(codec, rules.level);
-            if self.bytes.len() > rules.message_bytes_max {
+            if self.recoded.is_some_and(|recoded| recoded.codec == codec && recoded.bytes > rules.message_bytes_max) {
                 return Err(BatchFault::MessageTooLarge);
             }
+            // Rarely, because who checked the batch knew what the topic wants, unless that changed meanwhile.
+            let other = self.compressed_anew(codec, rules.level);
+            self.replace(other);
+        }
+        if self.bytes.len() > rules.message_bytes_max {
+            return Err(BatchFault::MessageTooLarge);
         }
         if self.bytes.len() > rules.segment_bytes {
             return Err(BatchFault::SegmentTooSmall);
@@ -165,8 +180,8 @@ impl CheckedBatch {
         }
     }
 
-    /// Compresses the same records with another codec.
-    fn recompress(&mut self, codec: Codec, level: Option<i32>) {
+    /// The batch with the same records compressed with another codec.
+    pub(super) fn compressed_anew(&self, codec: Codec, level: Option<i32>) -> BytesMut {
         let body = decompress_body(self.codec(), &self.bytes[BatchHeader::SIZE..], self.facts.decompressed_bytes)
             .expect("the body was decompressed to this size by the check");
         let body = compress_at(codec, level, &body);
@@ -179,6 +194,11 @@ impl CheckedBatch {
         bytes.extend_from_slice(&body);
         let crc = crc_of(&bytes);
         bytes[17..21].copy_from_slice(&crc.to_be_bytes());
+        bytes
+    }
+
+    /// Takes other bytes for the same records.
+    pub(super) fn replace(&mut self, bytes: BytesMut) {
         self.bytes = bytes;
         self.reparse();
     }

@@ -64,7 +64,7 @@ impl Client {
     /// The question of a consumer that starts over.
     pub(super) fn restart(&mut self, shared: &Shared) -> Option<Action> {
         let key = self.to_restart.pop().filter(|key| self.leaders.contains_key(key))?;
-        Some(self.ask_offsets(shared, key, false))
+        Some(self.ask_offsets(shared, key, false, false))
     }
 
     /// Where a log starts.

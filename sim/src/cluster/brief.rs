@@ -23,6 +23,7 @@ pub(super) fn brief(input: &Input) -> String {
             DiskStage::Read(data) => format!("read {} {} bytes", done.id, data.len()),
             DiskStage::Failed(what) => format!("failed {} {what}", done.id),
         },
+        Input::Searched { token, found } => format!("searched {token}: {:?}", found.end),
         Input::DiskFull { is_full } => (if *is_full { "disk full" } else { "disk has room" }).into(),
         Input::Stop => "stop".into(),
     }

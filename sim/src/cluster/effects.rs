@@ -7,12 +7,14 @@ use crate::check::promises;
 use crate::check::watch::{Breach, breach};
 use crate::dice::{Stream, draw};
 use crate::disk::{CrashKind, DiskChange};
+use crate::panics::catch;
 use crate::report::FailureKind;
 use bytes::{Bytes, BytesMut};
 use ottla_core::disk::{DiskAction, DiskDone, DiskStage};
 use ottla_core::ids::{BrokerId, DiskId};
 use ottla_core::input::Input;
 use ottla_core::limits::PEER_FRAME_BYTES_MAX;
+use ottla_core::log::TimeSearch;
 use ottla_core::output::{Output, PeerClass};
 use ottla_net::{decode_frame, encode_frame};
 
@@ -49,6 +51,17 @@ impl Cluster {
                     self.schedule(event.at, Event::Disk { node, life, id: event.id, is_written: event.is_written });
                 }
             }
+            Output::Search { token, search } => {
+                self.trace.event(self.now, n64(node), 64);
+                self.trace.number(token);
+                for slice in &search.run.slices {
+                    self.trace.bytes(slice);
+                }
+                let life = self.nodes[node].life;
+                let us = draw(self.seed, Stream::Schedule, &[n64(node), life, token, 2]).log_between(10, 200_000);
+                self.schedule(self.now + us, Event::Searched { node, life, token, search });
+            }
+            Output::Codecs(news) => self.nodes[node].codecs.learn(news),
             Output::Halt(fatal) => {
                 self.counters.halts += 1;
                 self.trace.fault(self.now, format!("broker {node} halted: {fatal}"));
@@ -107,6 +120,19 @@ impl Cluster {
         }
         if let Some(at) = fate.replay_at {
             self.schedule(at, Event::Peer { from: node, to, life: ANY_LIFE, frame });
+        }
+    }
+
+    pub(super) fn searched(&mut self, node: usize, token: u64, search: TimeSearch) {
+        match catch(|| search.search()) {
+            Ok(found) => {
+                self.counters.searches += 1;
+                self.trace.number(token);
+                self.input(node, Input::Searched { token, found }, 48, format!("{found:?}").as_bytes());
+            }
+            Err(what) => {
+                self.fail(FailureKind::Safety, "panic", format!("A search for broker {node} broke an assertion: {what}."));
+            }
         }
     }
 

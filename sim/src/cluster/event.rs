@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ottla_core::ids::{ConnectionId, DiskId};
+use ottla_core::log::TimeSearch;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -11,6 +12,7 @@ pub(super) enum Event {
     Round { node: usize, life: u64 },
     Timer { node: usize, life: u64, number: u64 },
     Disk { node: usize, life: u64, id: DiskId, is_written: bool },
+    Searched { node: usize, life: u64, token: u64, search: TimeSearch },
     Peer { from: usize, to: usize, life: u64, frame: Bytes },
     Desync { from: usize, to: usize },
     Session { node: usize, peer: usize },

@@ -12,6 +12,7 @@ use ottla_core::ids::ConnectionId;
 use ottla_core::input::Input;
 use ottla_core::invariants::Checked;
 use ottla_core::output::Outputs;
+use ottla_core::record::Codecs;
 use ottla_core::{Broker, BrokerConfig, Recovery, RecoveryStep};
 
 impl Cluster {
@@ -39,6 +40,7 @@ impl Cluster {
         let this = &mut self.nodes[node];
         this.life += 1;
         this.rounds = 0;
+        this.codecs = Codecs::default();
         this.inbox.clear();
         this.is_round_due = false;
         this.paused_until = 0;

@@ -25,7 +25,12 @@ fn sequence_of(output: &Output) -> Option<Sequence> {
             | DiskAction::Remove { .. } => None,
         },
         Output::Peer { to, class, .. } => Some(Sequence::Lane(*to, *class)),
-        Output::Reply { .. } | Output::Close { .. } | Output::Halt(_) | Output::Stopped => None,
+        Output::Reply { .. }
+        | Output::Close { .. }
+        | Output::Search { .. }
+        | Output::Codecs(_)
+        | Output::Halt(_)
+        | Output::Stopped => None,
     }
 }
 

@@ -163,7 +163,11 @@ impl Cluster {
             let Some(link) = self.links.get_mut(&connection) else { return };
             let taken = catch(|| link.connection.next_request());
             match taken {
-                Ok(Ok(Some((number, request)))) => {
+                Ok(Ok(Some((number, mut request)))) => {
+                    if let Some(plan) = request.recode_plan(&self.nodes[node].codecs) {
+                        request.recode(&plan);
+                        self.counters.recoded += 1;
+                    }
                     let input = Input::Request { connection, number, request };
                     self.input(node, input, 45, bytes);
                 }

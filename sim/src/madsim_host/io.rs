@@ -50,6 +50,15 @@ impl Host for MadHost {
         drop(madsim::task::spawn_local(task));
     }
 
+    fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T> + 'static {
+        // There is one thread; what matters is that everything else may happen first.
+        let us = self.world.work_us(self.node);
+        async move {
+            madsim::time::sleep(Duration::from_micros(us)).await;
+            work()
+        }
+    }
+
     async fn listen(&self, address: &str) -> io::Result<TcpListener> {
         TcpListener::bind(address).await
     }

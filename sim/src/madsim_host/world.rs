@@ -6,6 +6,7 @@ use super::cluster::Cluster;
 use crate::check::watch::{Breach, Watch};
 use crate::client::{Client, Shared};
 use crate::clock::Clock;
+use crate::dice::{Stream, draw};
 use crate::disk::{DiskChange, DiskEvent, SimDisk};
 use crate::plan::Plan;
 use crate::report::{Counters, Failure, FailureKind, Report};
@@ -77,6 +78,13 @@ impl SharedWorld {
     pub(crate) fn us_until(&self, node: usize, at: Instant) -> u64 {
         let now = self.now_us();
         self.lock().machines[node].clock.when(at, now) - now
+    }
+
+    /// How long work beside a broker takes.
+    pub(crate) fn work_us(&self, node: usize) -> u64 {
+        let now = self.now_us();
+        let seed = self.lock().seed;
+        draw(seed, Stream::Schedule, &[u64::try_from(node).expect("few"), now, 8]).log_between(10, 50_000)
     }
 
     pub(super) fn fail(&self, kind: FailureKind, check: &str, what: String) {

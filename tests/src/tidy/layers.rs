@@ -7,11 +7,13 @@
 use super::rust_text::{code_only, without_tests};
 use super::{Findings, Tree};
 
-/// The layers from the bottom up. `output` speaks of disks and peers only; `input` carries requests, so it lies above `api`.
+/// The layers from the bottom up. `output` speaks of disks, peers and what is worked on beside the core; `input` carries requests, so it lies
+/// above `api`.
 pub const LAYERS: &[&[&str]] = &[
-    &["protocol", "ids", "time", "random", "disk", "limits", "error", "mutant", "output"],
+    &["protocol", "ids", "time", "random", "disk", "limits", "error", "mutant"],
     &["record", "config"],
     &["log"],
+    &["output"],
     &["raft"],
     &["partition"],
     &["controller"],

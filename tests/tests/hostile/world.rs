@@ -9,6 +9,7 @@ use ottla_core::invariants::check_invariants;
 use ottla_core::output::{Output, Outputs};
 use ottla_core::protocol::messages::create_topics::{CreateTopicsRequest, request};
 use ottla_core::protocol::{ApiKey, Reader, ResponseBody, ResponseHeader, Text, encode_request};
+use ottla_core::record::Codecs;
 use ottla_core::time::{Instant, Now, WallTime};
 use ottla_core::{Broker, Recovery, RecoveryStep};
 use ottla_net::Connection;
@@ -50,6 +51,7 @@ pub struct World {
     pending: BTreeMap<ConnectionId, Pending>,
     ended: BTreeMap<ConnectionId, Outcome>,
     next: u64,
+    codecs: Codecs,
 }
 
 impl World {
@@ -60,7 +62,15 @@ impl World {
         let mut recovery = Recovery::new(bare::config(BrokerId(1), &[BrokerId(1)]), Inventory::default());
         assert_eq!(recovery.poll(), RecoveryStep::Done, "an empty disk has nothing to read");
         let broker = recovery.finish(now, &mut out);
-        let mut world = World { broker, now, files: BTreeMap::new(), pending: BTreeMap::new(), ended: BTreeMap::new(), next: 1 };
+        let mut world = World {
+            broker,
+            now,
+            files: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            ended: BTreeMap::new(),
+            next: 1,
+            codecs: Codecs::default(),
+        };
         world.perform(out);
         world.pass(5_000);
         let topic = request::Topics { name: Text::from(topic), num_partitions: 3, replication_factor: 1, ..Default::default() };
@@ -102,11 +112,14 @@ impl World {
                 Err(_) => break None,
             }
         };
-        let Some((number, request)) = taken else {
+        let Some((number, mut request)) = taken else {
             assert!(connection.finished().is_some() && !connection.wants_bytes(), "a fault ends the connection");
             self.step(Input::Closed { connection: id });
             return Outcome::Refused;
         };
+        if let Some(plan) = request.recode_plan(&self.codecs) {
+            request.recode(&plan);
+        }
         let header = &request.header;
         let due = patience_ms(&request).map(|ms| self.now.monotonic.plus_ms(ms));
         let (key, version, correlation_id) = (header.api_key, header.api_version, header.correlation_id);
@@ -149,7 +162,7 @@ impl World {
     fn perform(&mut self, mut out: Outputs) {
         loop {
             self.broker.end_round(self.now, &mut out);
-            let mut done = Vec::new();
+            let (mut done, mut searched) = (Vec::new(), Vec::new());
             for output in out.drain() {
                 match output {
                     Output::Reply { connection, frame, number } => {
@@ -166,16 +179,18 @@ impl World {
                         self.ended.insert(connection, Outcome::Closed);
                     }
                     Output::Disk(op) => self.disk(op, &mut done),
+                    Output::Search { token, search } => searched.push(Input::Searched { token, found: search.search() }),
+                    Output::Codecs(news) => self.codecs.learn(news),
                     Output::Peer { .. } => panic!("there are no peers"),
                     Output::Halt(why) => panic!("a client halts the broker: {why}"),
                     Output::Stopped => panic!("a client stops the broker"),
                 }
             }
-            if done.is_empty() {
+            if done.is_empty() && searched.is_empty() {
                 break;
             }
-            for done in done {
-                self.broker.step(self.now, Input::Disk(done), &mut out);
+            for input in done.into_iter().map(Input::Disk).chain(searched) {
+                self.broker.step(self.now, input, &mut out);
             }
         }
         // Nobody is left who wants to know.

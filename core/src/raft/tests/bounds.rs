@@ -49,7 +49,12 @@ fn take(alone: &mut Alone, mut out: Outputs) {
                     }
                 }
             }
-            Output::Reply { .. } | Output::Close { .. } | Output::Halt(_) | Output::Stopped => unreachable!("{output:?}"),
+            Output::Reply { .. }
+            | Output::Close { .. }
+            | Output::Search { .. }
+            | Output::Codecs(_)
+            | Output::Halt(_)
+            | Output::Stopped => unreachable!("{output:?}"),
         }
     }
 }

@@ -370,7 +370,9 @@ impl Cluster {
                     self.messages.push((self.voters[number], to, class, Bytes::from(frame.concat())));
                 }
                 Output::Halt(fatal) => panic!("broker {number} halts: {fatal}"),
-                Output::Reply { .. } | Output::Close { .. } | Output::Stopped => unreachable!("replicas do not answer clients"),
+                Output::Reply { .. } | Output::Close { .. } | Output::Search { .. } | Output::Codecs(_) | Output::Stopped => {
+                    unreachable!("replicas do not answer clients")
+                }
             }
         }
     }
@@ -569,7 +571,7 @@ impl Cluster {
             let header = crate::log::full_header(&bytes);
             let facts =
                 RecordFacts { timestamp_highest: 1000, timestamp_lowest: None, null_key_first: None, decompressed_bytes: 0 };
-            Proposal::Records(CheckedBatch { header, bytes, facts })
+            Proposal::Records(CheckedBatch { header, bytes, facts, recoded: None })
         };
         let Ok(placed) = node.replicas.propose(GROUP, vec![proposal]) else { return false };
         let term = node.replicas.group(GROUP).expect("it was just proposed to").term();

@@ -95,7 +95,12 @@ impl Alone {
                         }
                     }
                 }
-                Output::Reply { .. } | Output::Close { .. } | Output::Halt(_) | Output::Stopped => {
+                Output::Reply { .. }
+                | Output::Close { .. }
+                | Output::Search { .. }
+                | Output::Codecs(_)
+                | Output::Halt(_)
+                | Output::Stopped => {
                     unreachable!("it neither halts nor answers clients")
                 }
             }
