@@ -115,6 +115,8 @@ pub enum DiskAction {
         position: u64,
         /// Written one after the other with one vectored write where possible.
         data: Vec<Bytes>,
+        /// Whether somebody waits until it is durable. Where nobody does, the host may wait a few milliseconds for more to flush at once.
+        is_awaited: bool,
     },
     /// Reads exactly `length` bytes at `position`; fewer is a failure.
     Read {

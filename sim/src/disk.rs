@@ -247,7 +247,7 @@ impl SimDisk {
         let mut events = Vec::with_capacity(2);
         let mut end = 0;
         match &op.action {
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, .. } => {
                 let length: usize = data.iter().map(Bytes::len).sum();
                 end = position + u64::try_from(length).expect("small");
                 let slot = self.files.entry(*file).or_default();
@@ -332,7 +332,7 @@ impl SimDisk {
                 self.files.retain(|name, _| !is_of(*name, group));
                 changes.push(DiskChange::GroupRemoved { group });
             }
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, .. } => {
                 if let Some(group) = file.group()
                     && !self.groups.contains_key(&group)
                 {

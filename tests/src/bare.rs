@@ -192,7 +192,7 @@ impl Bare {
         let lengths = &mut self.lengths[at];
         let mut stages = vec![DiskStage::Durable];
         match op.action {
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, .. } => {
                 let length = lengths.entry(file).or_default();
                 assert_eq!(*length, position, "an append is at the end of its file");
                 *length += u64::try_from(data.iter().map(Bytes::len).sum::<usize>()).expect("fits");

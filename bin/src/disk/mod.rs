@@ -179,9 +179,15 @@ impl FileDisk {
 
     fn perform(&mut self, id: DiskId, action: &DiskAction) -> Result<(), Trouble> {
         match action {
-            DiskAction::Append { file, position, data } => self.append(id, *file, *position, data).map_err(|error| {
-                if is_no_room(&error) { Trouble::NoRoom } else { Trouble::Failed(format!("{file:?} can't be written: {error}")) }
-            }),
+            DiskAction::Append { file, position, data, is_awaited } => {
+                self.append(id, *file, *position, data, *is_awaited).map_err(|error| {
+                    if is_no_room(&error) {
+                        Trouble::NoRoom
+                    } else {
+                        Trouble::Failed(format!("{file:?} can't be written: {error}"))
+                    }
+                })
+            }
             DiskAction::Read { file, position, length } => {
                 let path = self.path(*file)?;
                 self.hand(id, Job::Read { name: *file, path, position: *position, length: *length })
@@ -224,7 +230,7 @@ impl FileDisk {
         }
     }
 
-    fn append(&mut self, id: DiskId, name: FileName, position: u64, data: &[Bytes]) -> io::Result<()> {
+    fn append(&mut self, id: DiskId, name: FileName, position: u64, data: &[Bytes], is_awaited: bool) -> io::Result<()> {
         let mut new_in = None;
         let kept = self.handles.lock().unwrap_or_else(PoisonError::into_inner).get(name);
         let file = match kept {
@@ -259,7 +265,7 @@ impl FileDisk {
         self.lengths.insert(name, position + added);
         self.room.written(added);
         self.report.all(std::iter::once((id, DiskStage::Written)));
-        self.flusher.written(id, name, &file, new_in);
+        self.flusher.written(id, name, &file, new_in, is_awaited);
         Ok(())
     }
 

@@ -36,7 +36,11 @@ impl Fixture {
         id
     }
     fn append(&mut self, file: FileName, position: u64, data: &'static [&'static [u8]]) -> DiskId {
-        self.submit(DiskAction::Append { file, position, data: data.iter().map(|slice| Bytes::from_static(slice)).collect() })
+        self.append_for(true, file, position, data)
+    }
+    fn append_for(&mut self, is_awaited: bool, file: FileName, position: u64, data: &'static [&'static [u8]]) -> DiskId {
+        let data = data.iter().map(|slice| Bytes::from_static(slice)).collect();
+        self.submit(DiskAction::Append { file, position, data, is_awaited })
     }
     fn done(&mut self) -> DiskDone {
         let Some(Input::Disk(done)) = next(&mut self.inbox) else { panic!("the disk only tells completions") };
@@ -84,6 +88,19 @@ fn the_volume_is_as_large_as_the_system_says() {
     let told = String::from_utf8(df.stdout).expect("text");
     assert_eq!(told.lines().nth(1).map(str::trim), Some(volume.total_bytes.to_string().as_str()), "{told}");
     assert!((1..=volume.total_bytes).contains(&volume.usable_bytes), "{volume:?}");
+}
+
+#[test]
+fn what_nobody_waits_for_is_durable_soon_although_nothing_else_happens() {
+    let mut fixture = Fixture::new();
+    for number in 0..5 {
+        // More files than the four that may wait to be flushed.
+        for base in 0..8 {
+            fixture.append_for(false, segment(base), number * 3, &[b"abc"]);
+        }
+    }
+    let stages = fixture.stages(80);
+    assert_eq!(stages.iter().filter(|(_, stage)| *stage == DiskStage::Durable).count(), 40);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! What producers are told, case by case as a real Kafka answers (names in the comments are those of the golden cases).
 
 use super::{FEW, flatten};
-use crate::api::fetch::tests::fetch_all;
+use crate::api::fetch::tests::{fetch_all, from};
 use crate::broker::rig::{Rig, START_MS};
 use crate::input::Input;
 use crate::limits::{DECOMPRESSED_BYTES_MAX, DECOMPRESSED_BYTES_PER_REQUEST_MAX};
+use crate::protocol::messages::fetch::FetchRequest;
 use crate::protocol::messages::produce::{ProduceRequest, ProduceResponse, request, response};
 use crate::protocol::{ErrorCode, Text, Uuid};
 use crate::record::BatchFault;
@@ -318,4 +319,23 @@ fn a_full_disk_takes_no_records_until_it_has_room() {
     assert_eq!(fetch_all(&mut rig, "orders").len(), 1, "it is read as ever");
     rig.step(Input::DiskFull { is_full: false });
     assert_eq!(put(&mut rig, "orders", 9, hello()), (0, 1, 0));
+}
+
+#[test]
+fn a_flush_is_awaited_by_acks_all_and_by_consumers_that_have_read_everything() {
+    let mut rig = Rig::new();
+    rig.topic("d", 1, &[]);
+    rig.awaited.clear();
+    let hello = |acks| to("d", acks, &[(0, Some(hello()))]);
+    rig.ask(&hello(1), 9);
+    rig.send(&hello(0), 9);
+    assert_eq!(std::mem::take(&mut rig.awaited), [false, false]);
+    rig.ask(&hello(-1), 9);
+    assert_eq!(std::mem::take(&mut rig.awaited), [true]);
+    let fetch = rig.send(&from("d", &[(0, 3)]), 12);
+    rig.ask(&hello(1), 9);
+    assert_eq!(std::mem::take(&mut rig.awaited), [true]);
+    assert!(rig.answer::<FetchRequest>(fetch, 12).is_some());
+    rig.ask(&hello(1), 9);
+    assert_eq!(std::mem::take(&mut rig.awaited), [false], "nobody waits any more");
 }

@@ -153,11 +153,14 @@ impl Broker {
         let mut waiters = Vec::with_capacity(taken.len());
         let mut proposals = Vec::with_capacity(taken.len());
         let mut traffic = Traffic::default();
+        // Consumers that have read everything wait for what comes now, and see it when it is committed.
+        let has_readers = self.local.partitions.get(&group).is_some_and(|partition| !partition.fetchers.is_empty());
         for pending in taken {
             traffic.records_in += u64::try_from(pending.batch.header.record_count).unwrap_or(0);
             traffic.bytes_in += pending.batch.bytes.len() as u64;
             waiters.push((pending.waiter, pending.acks));
-            proposals.push(Proposal::Records(pending.batch));
+            let is_awaited = has_readers || pending.acks == Acks::All;
+            proposals.push(Proposal::Records { batch: pending.batch, is_awaited });
         }
         if proposals.is_empty() {
             self.await_repeated(now, group, repeated, out);

@@ -39,6 +39,8 @@ pub(crate) struct Rig {
     searches: VecDeque<(u64, TimeSearch)>,
     /// Bytes of each read so far.
     pub(crate) reads: Vec<u32>,
+    /// Of each append to a partition's log: whether somebody waits for it to be durable.
+    pub(crate) awaited: Vec<bool>,
     stalled: Vec<DiskDone>,
     number: u64,
     /// Answers by request number; `None` for "no answer".
@@ -74,6 +76,7 @@ impl Rig {
             searches_stall: false,
             searches: VecDeque::new(),
             reads: Vec::new(),
+            awaited: Vec::new(),
             stalled: Vec::new(),
             number: 0,
             answers: BTreeMap::new(),
@@ -327,7 +330,10 @@ impl Rig {
                 self.groups.remove(&group);
                 self.files.retain(|name, _| name.group() != Some(group));
             }
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, is_awaited } => {
+                if matches!(file, FileName::Segment { group, .. } if group != GroupId::CONTROLLER) {
+                    self.awaited.push(is_awaited);
+                }
                 let content = self.files.entry(file).or_default();
                 assert_eq!(content.len() as u64, position, "an append to {file:?} is not at its end");
                 content.extend(data.concat());

@@ -105,6 +105,8 @@ struct Pending {
     first: Index,
     last: Index,
     term: Term,
+    /// Whether somebody waits until one of them is durable.
+    is_awaited: bool,
 }
 
 /// What was last reported.

@@ -16,7 +16,10 @@ use std::collections::{BTreeSet, VecDeque};
 
 #[derive(Debug)]
 enum Work {
-    Append(Write),
+    Append {
+        write: Write,
+        is_awaited: bool,
+    },
     Cut {
         number: u64,
         round: u64,
@@ -89,10 +92,14 @@ impl Pipeline {
         }
     }
 
-    /// Adds appends; they are complete when [`Pipeline::writes_durable`] reaches the returned number.
-    pub(crate) fn append(&mut self, writes: Vec<Write>) -> u64 {
+    /// Adds appends; they are complete when [`Pipeline::writes_durable`] reaches [`Pipeline::writes`] of now.
+    pub(crate) fn append(&mut self, writes: Vec<Write>, is_awaited: bool) {
         self.writes += writes.len() as u64;
-        self.queue.extend(writes.into_iter().map(Work::Append));
+        self.queue.extend(writes.into_iter().map(|write| Work::Append { write, is_awaited }));
+    }
+
+    /// How many appends were added.
+    pub(crate) fn writes(&self) -> u64 {
         self.writes
     }
 
@@ -115,7 +122,7 @@ impl Pipeline {
             clamp(flight.file, &mut flight.end, &mut flight.last_index);
         }
         for work in &mut self.queue {
-            if let Work::Append(write) = work {
+            if let Work::Append { write, .. } = work {
                 clamp(write.file, &mut write.end, &mut write.last_index);
             }
         }
@@ -139,7 +146,7 @@ impl Pipeline {
             flight.last_index = Index(0);
         }
         for work in &mut self.queue {
-            if let Work::Append(write) = work {
+            if let Work::Append { write, .. } = work {
                 write.end = 0;
                 write.last_index = Index(0);
             }
@@ -178,12 +185,12 @@ impl Pipeline {
                     return;
                 }
                 Some(Work::Install { .. }) if !self.removing.is_empty() => return,
-                Some(Work::Append(_) | Work::Cut { .. } | Work::Install { .. }) => {}
+                Some(Work::Append { .. } | Work::Cut { .. } | Work::Install { .. }) => {}
             }
             let owner = Owner::Group(self.group);
             match self.queue.pop_front().expect("looked at above") {
-                Work::Append(write) => {
-                    let action = DiskAction::Append { file: write.file, position: write.position, data: write.data };
+                Work::Append { write, is_awaited } => {
+                    let action = DiskAction::Append { file: write.file, position: write.position, data: write.data, is_awaited };
                     let id = disk.issue(Owner::Append(self.group), action, out);
                     self.flights.push_back(Flight {
                         id,

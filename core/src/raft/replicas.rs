@@ -555,7 +555,8 @@ impl Replicas {
         self.begin_asking(now, &made);
         self.ask_to_recall(now);
         if let Some(append) = self.meta.flush(self.disk.next_id()) {
-            let action = DiskAction::Append { file: append.file, position: append.position, data: vec![append.data] };
+            let action =
+                DiskAction::Append { file: append.file, position: append.position, data: vec![append.data], is_awaited: true };
             self.disk.issue(Owner::Meta, action, out);
         }
         self.outbox.flush(out);

@@ -32,7 +32,7 @@ pub(super) fn brief(input: &Input) -> String {
 /// One line about a disk operation.
 pub(super) fn brief_op(id: DiskId, action: &DiskAction) -> String {
     match action {
-        DiskAction::Append { file, position, data } => {
+        DiskAction::Append { file, position, data, .. } => {
             let bytes: usize = data.iter().map(Bytes::len).sum();
             let crc = match file {
                 FileName::Segment { .. } | FileName::Copy { .. } => {

@@ -38,7 +38,7 @@ impl SimDisk {
                 continue;
             }
             if op.is_full
-                && let DiskAction::Append { file, position, data } = &op.action
+                && let DiskAction::Append { file, position, data, .. } = &op.action
             {
                 // A part of it may be there that was not taken back yet.
                 if !stopped.contains(file)

@@ -7,7 +7,7 @@ use ottla_core::ids::{DiskId, Index, Offset};
 
 fn append(id: u64, file: u32, position: u64, size: usize) -> DiskOp {
     let data = vec![Bytes::from(vec![u8::try_from(id % 250 + 1).expect("below 256"); size])];
-    DiskOp { id: DiskId(id), action: DiskAction::Append { file: FileName::Meta(file), position, data } }
+    DiskOp { id: DiskId(id), action: DiskAction::Append { file: FileName::Meta(file), position, data, is_awaited: true } }
 }
 
 fn run(disk: &mut SimDisk, op: DiskOp, durable: bool) {
@@ -165,7 +165,7 @@ fn damage_is_read_and_the_bytes_below_stay() {
 fn a_lying_disk_tells_what_it_only_claimed_until_an_honest_sync() {
     let file = FileName::Segment { group: ottla_core::ids::GroupId(3), base_offset: Offset(0), base_index: Index(2) };
     let on = |id: u64, position: u64, at: u64, disk: &mut SimDisk| {
-        let action = DiskAction::Append { file, position, data: vec![Bytes::from(vec![1; 100])] };
+        let action = DiskAction::Append { file, position, data: vec![Bytes::from(vec![1; 100])], is_awaited: true };
         disk.submit(at, DiskOp { id: DiskId(id), action });
         disk.advance(DiskId(id), true).expect("in order");
         disk.advance(DiskId(id), false).expect("in order");

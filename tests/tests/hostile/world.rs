@@ -200,7 +200,7 @@ impl World {
     fn disk(&mut self, op: DiskOp, done: &mut Vec<DiskDone>) {
         let mut stage = DiskStage::Durable;
         match op.action {
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, .. } => {
                 let content = self.files.entry(file).or_default();
                 assert_eq!(content.len() as u64, position, "an append is at the end of its file");
                 content.extend(data.concat());

@@ -144,7 +144,8 @@ impl Copies {
         if let Some((id, _)) = self.operations.iter().find(|(_, operation)| is_it(operation)) {
             return Some(*id);
         }
-        let action = DiskAction::Append { file: FileName::Producers { group, index }, position: 0, data: vec![data] };
+        let action =
+            DiskAction::Append { file: FileName::Producers { group, index }, position: 0, data: vec![data], is_awaited: true };
         let id = round.disk.issue(Owner::Copy(group), action, round.out);
         self.operations.insert(id, Operation::Producers(index));
         Some(id)
@@ -431,7 +432,7 @@ impl RaftGroup {
             Step::Came { range, position, data } => {
                 let (range, position, data) = (*range, *position, core::mem::take(data));
                 let place = (range.base_offset, range.base_index);
-                let action = DiskAction::Append { file: range.copy(group), position, data: vec![data.clone()] };
+                let action = DiskAction::Append { file: range.copy(group), position, data: vec![data.clone()], is_awaited: true };
                 let id = round.disk.issue(Owner::Copy(group), action, round.out);
                 copies.operations.insert(id, Operation::Part(place, position + data.len() as u64));
                 copies.files.entry(place).or_insert((0, range.chain));

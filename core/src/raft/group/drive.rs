@@ -42,12 +42,14 @@ impl RaftGroup {
         let mut next_offset = place.base_offset;
         let mut placed = Vec::with_capacity(proposals.len());
         let mut entries = Vec::with_capacity(proposals.len());
+        let mut is_awaited = self.pending.is_some_and(|pending| pending.is_awaited);
         for proposal in proposals {
+            is_awaited |= !matches!(proposal, Proposal::Records { is_awaited: false, .. });
             index.0 += 1;
             placed.push(Proposed { index, base_offset: next_offset });
             let mut entry = Entry::default();
             entry.data = match proposal {
-                Proposal::Records(batch) => {
+                Proposal::Records { batch, .. } => {
                     let base_offset = next_offset;
                     next_offset.0 += i64::from(batch.header.last_offset_delta) + 1;
                     batch.into_patched(base_offset, term.leader_epoch())
@@ -73,7 +75,7 @@ impl RaftGroup {
         assert_eq!(self.raw.raft.raft_log.last_index(), index.0, "all entries were appended, in order");
         self.next_offset = next_offset;
         let first = self.pending.map_or(placed[0].index, |pending| pending.first);
-        self.pending = Some(Pending { first, last: index, term });
+        self.pending = Some(Pending { first, last: index, term, is_awaited });
         Ok(placed)
     }
 

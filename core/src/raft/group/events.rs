@@ -9,7 +9,12 @@ use bytes::Bytes;
 #[derive(Debug)]
 pub enum Proposal {
     /// Client records: base offset and leader epoch are patched in place when the entry is made.
-    Records(CheckedBatch),
+    Records {
+        /// What is appended.
+        batch: CheckedBatch,
+        /// Whether somebody waits until it is durable: a producer with acks=all, a consumer that has read everything before it.
+        is_awaited: bool,
+    },
     /// A command of a state machine of ours (the controller): opaque bytes; takes an index but no offset.
     Command(Bytes),
     /// Records before this offset are no longer readable. Takes an index but no offset.

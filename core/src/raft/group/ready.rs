@@ -169,7 +169,7 @@ impl RaftGroup {
             self.append(entries, round);
             ticket.cut = self.cuts;
         }
-        ticket.writes = self.pipeline.append(Vec::new());
+        ticket.writes = self.pipeline.writes();
         let messages = ready.take_messages();
         assert!(
             messages.is_empty() || ticket.round == 0,
@@ -201,6 +201,8 @@ impl RaftGroup {
             }
         }
         let mut writes = Vec::new();
+        // Whoever sent entries waits for the answer; a leader's own may be records for which nobody does.
+        let mut is_awaited = self.pending.is_none_or(|pending| pending.is_awaited);
         for entry in entries {
             let index = Index(entry.index);
             let term = Term(entry.term);
@@ -217,6 +219,7 @@ impl RaftGroup {
                     }
                 }
             }
+            is_awaited |= !is_own;
             let log = &mut self.raw.raft.mut_store().log;
             assert_eq!(index.0, log.last_index().0 + 1, "entries are contiguous");
             let data =
@@ -233,7 +236,7 @@ impl RaftGroup {
                 self.events.push(GroupEvent::Replicated { index, header: full_header(&data) });
             }
         }
-        self.pipeline.append(writes);
+        self.pipeline.append(writes, is_awaited);
     }
 
     /// The leader's log differs from here on: forget ours, in memory at once, on the disk when the cut's record is durable.

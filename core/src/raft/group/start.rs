@@ -74,7 +74,7 @@ impl RaftGroup {
             return;
         }
         if let Some((file, data)) = self.log_mut().write_index() {
-            let action = DiskAction::Append { file, position: 0, data: vec![data] };
+            let action = DiskAction::Append { file, position: 0, data: vec![data], is_awaited: true };
             let id = round.disk.issue(Owner::Copy(self.id), action, round.out);
             // Files are deleted when nobody uses them any more.
             self.pipeline.read_started(id);

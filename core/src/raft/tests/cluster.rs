@@ -26,7 +26,7 @@ fn digest_of(output: &Output) -> u64 {
     if let Output::Peer { to, class, frame } = output {
         return of(&format!("{to} {class:?}"), frame);
     }
-    if let Output::Disk(DiskOp { id, action: DiskAction::Append { file, position, data } }) = output {
+    if let Output::Disk(DiskOp { id, action: DiskAction::Append { file, position, data, .. } }) = output {
         return of(&format!("{id} {file:?} {position}"), data);
     }
     of(&format!("{output:?}"), &[])
@@ -86,7 +86,7 @@ impl MemDisk {
                 self.files.retain(|file, _| file.group() != Some(group));
                 DiskStage::Durable
             }
-            DiskAction::Append { file, position, data } => {
+            DiskAction::Append { file, position, data, .. } => {
                 if let Some(group) = file.group() {
                     assert!(self.groups.contains(&group), "{file:?} is appended to before its folder is there");
                 }
@@ -571,7 +571,7 @@ impl Cluster {
             let header = crate::log::full_header(&bytes);
             let facts =
                 RecordFacts { timestamp_highest: 1000, timestamp_lowest: None, null_key_first: None, decompressed_bytes: 0 };
-            Proposal::Records(CheckedBatch { header, bytes, facts, recoded: None })
+            Proposal::Records { batch: CheckedBatch { header, bytes, facts, recoded: None }, is_awaited: true }
         };
         let Ok(placed) = node.replicas.propose(GROUP, vec![proposal]) else { return false };
         let term = node.replicas.group(GROUP).expect("it was just proposed to").term();
