@@ -66,11 +66,13 @@ pub enum Mutant {
     FloorNotChecked,
     /// 45: a replica that forgot its votes goes on in the first term.
     TermNotRaised,
+    /// 46: what the disk gives is taken for what was asked for if offset, epoch and CRC fit, although they do so in another log, too.
+    PlaceNotChecked,
 }
 
 impl Mutant {
     /// All of them, in the order of the catalogue.
-    pub const ALL: [(u32, Mutant); 28] = [
+    pub const ALL: [(u32, Mutant); 29] = [
         (1, Mutant::VoteNotSynced),
         (2, Mutant::HardStateAfterSend),
         (3, Mutant::AckBeforeFsync),
@@ -99,6 +101,7 @@ impl Mutant {
         (43, Mutant::ReadNotChecked),
         (44, Mutant::FloorNotChecked),
         (45, Mutant::TermNotRaised),
+        (46, Mutant::PlaceNotChecked),
     ];
 
     /// Whether `other` is active; `false` for ever without the feature `mutants`.

@@ -187,6 +187,10 @@ impl Cluster {
         all.lost += self.net.lost;
         all.duplicated += self.net.duplicated;
         all.replayed += self.net.replayed;
+        all.lost_on_link += self.net.lost_on_link;
+        all.slowed += self.net.queues.slowed;
+        all.overflowed += self.net.queues.overflowed;
+        all.misread += self.nodes.iter().map(|node| node.disk.misread).sum::<u64>();
         all.damage_met += self.nodes.iter().map(|node| node.disk.damage_met).sum::<u64>();
         all.disk_full += self.nodes.iter().map(|node| node.disk.disk_full).sum::<u64>();
         all.events += self.trace.events;

@@ -83,6 +83,16 @@ impl Draw {
         let base = low << shift;
         self.between(base, base.saturating_mul(2).min(high).max(base))
     }
+    /// Exponentially distributed with this mean, to within a twentieth; without floating point, which is not the same everywhere.
+    pub(crate) fn exponential(&mut self, mean: u64) -> u64 {
+        let bits = self.next() | 1;
+        let zeros = bits.leading_zeros();
+        // Halvings of a draw in (0, 1): whole ones, and between them a straight line.
+        let fraction = u128::from(bits << zeros << 1) >> 32;
+        let halvings = (u128::from(zeros + 1) << 32) - fraction;
+        let nanos = u128::from(mean) * halvings * 693 / 1_000;
+        u64::try_from(nanos >> 32).expect("64 halvings at most")
+    }
     /// One of a slice.
     pub(crate) fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         let n = u64::try_from(from.len()).expect("small");
@@ -101,6 +111,21 @@ mod tests {
         assert_eq!(first[3], again);
         assert_ne!(first[0], first[1]);
         assert_ne!(draw(7, Stream::Net, &[1]).next(), draw(7, Stream::Disk, &[1]).next());
+    }
+
+    #[test]
+    fn exponential_draws_have_their_mean_and_a_tail() {
+        let draws: Vec<u64> = (0..20_000).map(|n| draw(3, Stream::Net, &[n]).exponential(1_000)).collect();
+        let mean = draws.iter().sum::<u64>() / 20_000;
+        let share = |above: u64| draws.iter().filter(|us| **us > above).count();
+        assert!((950..1_050).contains(&mean), "{mean}");
+        // e^-1 and e^-4 of them.
+        assert!(
+            (6_900..7_900).contains(&share(1_000)) && (300..450).contains(&share(4_000)),
+            "{} {}",
+            share(1_000),
+            share(4_000)
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod change;
 mod crash;
 mod damage;
+mod misread;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ pub use crash::{CrashKind, CrashLoss};
 pub use damage::Damage;
 pub use settings::DiskSettings;
 
-use crate::dice::{Stream, draw};
+use crate::dice::{Draw, Stream, draw};
 use bytes::Bytes;
 use damage::Lie;
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage, FileName, Inventory};
@@ -54,6 +55,8 @@ struct Pending {
     fails: bool,
     is_full: bool,
     is_lie: bool,
+    /// Where a read goes instead, to be drawn.
+    misread: Option<Draw>,
 }
 
 /// The disk of one broker.
@@ -79,6 +82,15 @@ pub struct SimDisk {
     lies: BTreeMap<FileName, Lie>,
     /// Until when syncs of segments are only claimed.
     lie_until: u64,
+    /// Until when reads of a running broker may give another place, and how many of a million do.
+    misread_until: u64,
+    misread_ppm: u64,
+    /// What was asked for last.
+    last_read: Option<(FileName, u64)>,
+    /// What had a name before a rename gave it to another file, in this life.
+    renamed_over: BTreeMap<FileName, Vec<u8>>,
+    /// Reads that gave other bytes than those of their place.
+    pub(crate) misread: u64,
     /// Reads of a running broker that met damage, for the vacuity counters.
     pub(crate) damage_met: u64,
     /// Appends that found no room.
@@ -107,6 +119,11 @@ impl SimDisk {
             damage: Vec::new(),
             lies: BTreeMap::new(),
             lie_until: 0,
+            misread_until: 0,
+            misread_ppm: 0,
+            last_read: None,
+            renamed_over: BTreeMap::new(),
+            misread: 0,
             damage_met: 0,
             disk_full: 0,
             mutant: Mutant::None,
@@ -128,6 +145,7 @@ impl SimDisk {
         self.damage.clear();
         self.lies.clear();
         self.lie_until = 0;
+        self.misread_until = 0;
     }
 
     /// Everything on it is lost: another disk, in effect. The process is gone by then.
@@ -164,6 +182,8 @@ impl SimDisk {
     pub fn start(&mut self) -> Inventory {
         self.life += 1;
         self.pending.clear();
+        self.renamed_over.clear();
+        self.last_read = None;
         self.broken = None;
         for file in self.files.values_mut() {
             file.durable = len64(&file.data);
@@ -238,6 +258,7 @@ impl SimDisk {
         }
         let is_full = now < self.full_until && matches!(op.action, DiskAction::Append { .. } | DiskAction::CreateGroup { .. });
         let is_lie = now < self.lie_until;
+        let misread = self.draw_misread(now, &op);
         let now = now.max(self.hung_until).max(if is_full { self.full_until } else { 0 });
         self.disk_full += u64::from(is_full);
         let write = dice.between(self.settings.write_us_min, self.settings.write_us_max) + extra / 4;
@@ -265,7 +286,8 @@ impl SimDisk {
             | DiskAction::Rename { .. }
             | DiskAction::Remove { .. } => events.push(DiskEvent { at: now + write + sync, id, is_written: false }),
         }
-        let earlier = self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full, is_lie });
+        let earlier =
+            self.pending.insert(id, Pending { action: op.action, is_applied: false, end, fails, is_full, is_lie, misread });
         assert!(earlier.is_none(), "disk operation {id} was issued twice");
         events
     }
@@ -305,7 +327,10 @@ impl SimDisk {
                 DiskStage::Failed(READ_ERROR.to_string())
             } else {
                 let data = self.read_now(*file, *position, *length).map_err(|what| format!("read {id}: {what}"))?;
-                DiskStage::Read(data)
+                DiskStage::Read(match pending.misread {
+                    Some(dice) => self.elsewhere(*file, *position, data, dice),
+                    None => data,
+                })
             }
         } else {
             self.apply(&mut pending, &mut changes)?;
@@ -381,7 +406,9 @@ impl SimDisk {
     /// Gives a file another name, in place of the one that has it; nothing if it is missing.
     fn rename(&mut self, from: FileName, to: FileName, changes: &mut Vec<DiskChange>) {
         let Some(file) = self.files.remove(&from) else { return };
-        self.files.insert(to, file);
+        if let Some(before) = self.files.insert(to, file) {
+            self.renamed_over.insert(to, before.data);
+        }
         changes.push(DiskChange::Renamed { from, to });
     }
 
@@ -426,7 +453,7 @@ fn is_of(name: FileName, group: GroupId) -> bool {
     name.group() == Some(group)
 }
 
-fn len64(data: &[u8]) -> u64 {
+fn len64<T>(data: &[T]) -> u64 {
     u64::try_from(data.len()).expect("a length fits 64 bits")
 }
 

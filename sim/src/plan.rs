@@ -5,211 +5,17 @@
 //! a frame takes, crashes at the moment a promise is made and restarts faster than the network; bugs of promises made
 //! too early are found there and nowhere else (`simulation.md` section 5.3).
 
+mod fault;
+mod links;
+
+pub(crate) use fault::{Fault, FaultKind};
+
 use crate::dice::{Draw, Stream, draw};
 use crate::disk::{CrashKind, DiskSettings};
 use crate::network::NetSettings;
 use crate::shape::Shape;
 use crate::workload::{ONCE, TopicPlan, Workload};
 use ottla_core::broker::RaftSettings;
-use std::fmt;
-
-/// Something bad that happens at a time.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Fault {
-    /// When, simulated microseconds.
-    pub(crate) at: u64,
-    /// What.
-    pub(crate) kind: FaultKind,
-}
-
-/// Something bad.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum FaultKind {
-    Crash {
-        node: usize,
-        kind: CrashKind,
-        down_us: u64,
-    },
-    CrashAll {
-        kind: CrashKind,
-        down_us: u64,
-    },
-    /// Whoever leads some partition at that moment.
-    CrashLeader {
-        pick: u64,
-        kind: CrashKind,
-        down_us: u64,
-    },
-    Pause {
-        node: usize,
-        us: u64,
-    },
-    PauseLeader {
-        pick: u64,
-        us: u64,
-    },
-    CutOneWay {
-        from: usize,
-        to: usize,
-        us: u64,
-    },
-    CutLink {
-        a: usize,
-        b: usize,
-        us: u64,
-    },
-    Isolate {
-        node: usize,
-        us: u64,
-    },
-    IsolateLeader {
-        pick: u64,
-        us: u64,
-    },
-    /// Whoever leads some partition and one other are apart from all the others.
-    PairLeader {
-        pick: u64,
-        us: u64,
-    },
-    Split {
-        side: Vec<usize>,
-        us: u64,
-    },
-    CutClient {
-        client: usize,
-        node: usize,
-        us: u64,
-    },
-    StepWall {
-        node: usize,
-        ms: i64,
-    },
-    SlowDisk {
-        node: usize,
-        us: u64,
-        extra_us: u64,
-    },
-    FailSync {
-        node: usize,
-    },
-    /// Nothing completes for a while.
-    HangDisk {
-        node: usize,
-        us: u64,
-    },
-    /// There is no space for a while.
-    FillDisk {
-        node: usize,
-        us: u64,
-    },
-    /// All connections between a client and a broker are reset.
-    Reset {
-        client: usize,
-        node: usize,
-    },
-    /// A broker loses power, and a bit of what was durable is read wrong from then on.
-    Rot {
-        node: usize,
-        pick: u64,
-        down_us: u64,
-    },
-    /// The next acks=all batch of a client is damaged on the way.
-    FlipBatch {
-        client: usize,
-        pick: u64,
-    },
-    /// Only one direction between a client and a broker.
-    CutClientOneWay {
-        client: usize,
-        node: usize,
-        to_broker: bool,
-        us: u64,
-    },
-    /// Old requests of idempotent producers come once more.
-    Replay {
-        pick: u64,
-    },
-    /// Bits of what was durable are read wrong from now on, while the broker runs.
-    RotLive {
-        node: usize,
-        pick: u64,
-    },
-    /// A place of what was durable can't be read any more.
-    Unreadable {
-        node: usize,
-        pick: u64,
-    },
-    /// A write of long ago went to the place of another one, and is missing where it belongs.
-    Misdirect {
-        node: usize,
-        pick: u64,
-    },
-    /// A disk only claims to sync; then the power goes.
-    LieSync {
-        node: usize,
-        us: u64,
-        down_us: u64,
-    },
-    /// A broker loses power and its disk.
-    Wipe {
-        node: usize,
-        down_us: u64,
-    },
-    /// A graceful stop: leaderships are handed over, then the process ends.
-    Stop {
-        node: usize,
-        down_us: u64,
-    },
-}
-
-impl fmt::Display for FaultKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FaultKind::Crash { node, kind, down_us } => write!(f, "crash of broker {node} ({kind:?}, back after {down_us} us)"),
-            FaultKind::CrashAll { kind, down_us } => write!(f, "crash of all brokers ({kind:?}, back after up to {down_us} us)"),
-            FaultKind::CrashLeader { kind, down_us, .. } => write!(f, "crash of a leader ({kind:?}, back after {down_us} us)"),
-            FaultKind::Pause { node, us } => write!(f, "pause of broker {node} for {us} us"),
-            FaultKind::PauseLeader { us, .. } => write!(f, "pause of a leader for {us} us"),
-            FaultKind::CutOneWay { from, to, us } => write!(f, "frames from broker {from} to broker {to} are lost for {us} us"),
-            FaultKind::CutLink { a, b, us } => write!(f, "brokers {a} and {b} are apart for {us} us"),
-            FaultKind::Isolate { node, us } => write!(f, "broker {node} is apart from all others for {us} us"),
-            FaultKind::IsolateLeader { us, .. } => write!(f, "a leader is apart from all others for {us} us"),
-            FaultKind::PairLeader { us, .. } => write!(f, "a leader and one other are apart from all others for {us} us"),
-            FaultKind::Split { side, us } => write!(f, "brokers {side:?} are apart from the others for {us} us"),
-            FaultKind::CutClient { client, node, us } => write!(f, "client {client} and broker {node} are apart for {us} us"),
-            FaultKind::StepWall { node, ms } => write!(f, "the wall clock of broker {node} jumps by {ms} ms"),
-            FaultKind::SlowDisk { node, us, extra_us } => {
-                write!(f, "the disk of broker {node} takes up to {extra_us} us longer for {us} us")
-            }
-            FaultKind::FailSync { node } => write!(f, "the next sync of broker {node} fails"),
-            FaultKind::HangDisk { node, us } => write!(f, "the disk of broker {node} hangs for {us} us"),
-            FaultKind::FillDisk { node, us } => write!(f, "the disk of broker {node} is full for {us} us"),
-            FaultKind::Reset { client, node } => write!(f, "connections of client {client} to broker {node} are reset"),
-            FaultKind::Rot { node, down_us, .. } => {
-                write!(f, "broker {node} loses power and a bit of its disk flips (back after {down_us} us)")
-            }
-            FaultKind::FlipBatch { client, .. } => write!(f, "a bit of the next batch of client {client} flips on its way"),
-            FaultKind::CutClientOneWay { client, node, to_broker: true, us } => {
-                write!(f, "nothing of client {client} reaches broker {node} for {us} us")
-            }
-            FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
-                write!(f, "nothing of broker {node} reaches client {client} for {us} us")
-            }
-            FaultKind::Replay { .. } => write!(f, "old requests of producers come once more"),
-            FaultKind::RotLive { node, .. } => write!(f, "bits of the disk of broker {node} flip while it runs"),
-            FaultKind::Unreadable { node, .. } => write!(f, "a place of the disk of broker {node} can't be read any more"),
-            FaultKind::Misdirect { node, .. } => write!(f, "a write of broker {node} went to another place"),
-            FaultKind::LieSync { node, us, down_us } => {
-                write!(
-                    f,
-                    "the disk of broker {node} only claims to sync for {us} us, then it loses power (back after {down_us} us)"
-                )
-            }
-            FaultKind::Wipe { node, down_us } => write!(f, "broker {node} loses its disk (back after {down_us} us)"),
-            FaultKind::Stop { node, down_us } => write!(f, "broker {node} is asked to stop (back after {down_us} us)"),
-        }
-    }
-}
 
 /// What a seed expands to.
 #[derive(Clone, Debug)]
@@ -269,6 +75,7 @@ impl Plan {
         unpack(seed, &mut topics);
         let workload = Workload::of(&mut dice);
         worse_net(seed, &mut shape.net);
+        links::delays(seed, &mut shape.net);
         let mut faults = faults(seed, brokers, clients, heal_at);
         if is_stale {
             stale(seed, heal_at, &mut topics, &mut shape.net, &mut faults);
@@ -276,8 +83,15 @@ impl Plan {
         if !is_stale && brokers >= 3 {
             wipe(seed, brokers, heal_at, &mut topics, &mut shape.net, &mut faults);
         }
+        links::add(seed, brokers, clients, heal_at, &mut faults);
         if faults.iter().any(|fault| {
-            matches!(fault.kind, FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. })
+            matches!(
+                fault.kind,
+                FaultKind::RotLive { .. }
+                    | FaultKind::Unreadable { .. }
+                    | FaultKind::Misdirect { .. }
+                    | FaultKind::Misread { .. }
+            )
         }) {
             // What is in memory is not read from the disk.
             shape.raft.tail_bytes_max = shape.raft.tail_bytes_max.min(256);
@@ -484,7 +298,7 @@ fn damaged_broker(seed: u64, brokers: usize) -> usize {
     index(&mut dice, brokers)
 }
 
-/// At most one more kind of damage, in a third of the seeds: a damaged broker stays away once it noticed, and would be missed elsewhere.
+/// At most one more kind of damage, in half of the seeds: a damaged broker stays away once it noticed, and would be missed elsewhere.
 fn damage(seed: u64, brokers: usize, heal_at: u64, faults: &mut Vec<Fault>) {
     let class = draw(seed, Stream::Faults, &[3]).below(12);
     let node = damaged_broker(seed, brokers);
@@ -497,6 +311,15 @@ fn damage(seed: u64, brokers: usize, heal_at: u64, faults: &mut Vec<Fault>) {
         3 => {
             let us = dice.log_between(500_000, 8 * SECOND).min(heal_at - 200_000 - at);
             FaultKind::LieSync { node, us, down_us: dice.log_between(3_000, SECOND) }
+        }
+        4 | 5 => {
+            // Each time old records are read again.
+            for _ in 0..dice.between(2, 6) {
+                let at = dice.between(2 * SECOND, heal_at - 300_000);
+                let us = dice.log_between(200_000, 4 * SECOND).min(heal_at - at);
+                faults.push(Fault { at, kind: FaultKind::Misread { node, us, ppm: dice.log_between(100_000, 1_000_000) } });
+            }
+            return;
         }
         _ => return,
     };
@@ -633,7 +456,7 @@ mod tests {
                 words.insert(std::mem::discriminant(&fault.kind).clone().to_owned_text());
             }
         }
-        assert!(words.len() >= 28, "{words:?}");
+        assert!(words.len() >= 35, "{words:?}");
     }
 
     trait Text {

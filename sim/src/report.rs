@@ -167,6 +167,22 @@ counters! {
     misdirected,
     /// Power cuts that took what a sync had only claimed to keep.
     lies,
+    /// Reads of running brokers that gave the bytes of another place.
+    misread,
+    /// Frames lost on links that lose more than others.
+    lost_on_link,
+    /// Messages that took their time on a narrow link.
+    slowed,
+    /// Messages dropped because the queue of a narrow link was full.
+    overflowed,
+    /// Active controllers that were cut off.
+    controllers_apart,
+    /// Brokers between two sides that did not hear each other.
+    bridges,
+    /// Times that each broker heard its neighbours only.
+    rings,
+    /// Brokers cut off one after the other, to come back in another order.
+    swizzled,
     /// Rounds of all brokers.
     rounds,
     /// Events of the world.

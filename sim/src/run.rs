@@ -291,6 +291,15 @@ impl Run {
                 let node = self.some_leader(pick);
                 FaultKind::Split { side: vec![node, (node + 1) % brokers], us }
             }
+            FaultKind::IsolateController { us } => {
+                self.cluster.counters.controllers_apart += 1;
+                let leader = self.cluster.watch.latest_leader(GroupId::CONTROLLER);
+                FaultKind::Isolate { node: leader.map_or(0, |(node, _)| node), us }
+            }
+            FaultKind::Swizzle { node, us } => {
+                self.cluster.counters.swizzled += 1;
+                FaultKind::Isolate { node, us }
+            }
             kind @ (FaultKind::Crash { .. }
             | FaultKind::CrashAll { .. }
             | FaultKind::Pause { .. }
@@ -314,6 +323,11 @@ impl Run {
             | FaultKind::Replay { .. }
             | FaultKind::Unreadable { .. }
             | FaultKind::Misdirect { .. }
+            | FaultKind::Misread { .. }
+            | FaultKind::Bridge { .. }
+            | FaultKind::Ring { .. }
+            | FaultKind::LossyLink { .. }
+            | FaultKind::NarrowLink { .. }
             | FaultKind::LieSync { .. }) => kind,
         };
         self.cluster.trace.fault(self.cluster.now, kind.to_string());
@@ -377,11 +391,38 @@ impl Run {
                 self.cluster.misdirect(node, pick);
                 self.rewind_all();
             }
+            FaultKind::Misread { node, us, ppm } => {
+                self.cluster.misread(node, us, ppm);
+                self.rewind_all();
+            }
             FaultKind::LieSync { node, us, down_us } => self.cluster.lie(node, us, down_us),
+            FaultKind::Bridge { node, side, us } => {
+                self.cluster.counters.bridges += 1;
+                for (a, b) in side.iter().flat_map(|a| (0..brokers).map(move |b| (*a, b))) {
+                    if b != node && !side.contains(&b) {
+                        self.cut_both(a, b, us);
+                    }
+                }
+            }
+            FaultKind::Ring { order, us } => {
+                self.cluster.counters.rings += 1;
+                for (place, a) in order.iter().enumerate() {
+                    // Each pair that does not stand side by side, once.
+                    for (other, b) in order.iter().enumerate().skip(place + 2) {
+                        if (other + 1) % brokers != place {
+                            self.cut_both(*a, *b, us);
+                        }
+                    }
+                }
+            }
+            FaultKind::LossyLink { from, to, us, ppm } => self.cluster.lose(from, to, us, ppm),
+            FaultKind::NarrowLink { from, to, us, narrow } => self.cluster.narrow(from, to, us, narrow),
             FaultKind::CrashLeader { .. }
             | FaultKind::PauseLeader { .. }
             | FaultKind::IsolateLeader { .. }
-            | FaultKind::PairLeader { .. } => {
+            | FaultKind::PairLeader { .. }
+            | FaultKind::IsolateController { .. }
+            | FaultKind::Swizzle { .. } => {
                 self.cluster.fail(FailureKind::Harness, "harness", "A leader fault was not resolved.".into());
             }
         }

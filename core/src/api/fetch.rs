@@ -15,7 +15,7 @@ use super::fetch_session::SessionUse;
 use super::{TopicKey, View, check_epoch};
 use crate::disk::FileName;
 use crate::ids::{BrokerId, GroupId, LeaderEpoch, Offset, TopicId};
-use crate::log::{ReadPlan, RecordRun};
+use crate::log::{ReadPlan, RecordRun, Stretch};
 use crate::protocol::messages::fetch::{FetchRequest, FetchResponse, request, response};
 use crate::protocol::{self, ErrorCode, Text, Uuid};
 use crate::raft::RaftGroup;
@@ -97,8 +97,8 @@ pub struct DiskRead {
     from: Offset,
     end: Offset,
     bytes_max: u32,
-    /// Base offset of the batch that the range begins with.
-    first: Offset,
+    /// What the range begins with.
+    stretch: Stretch,
     /// Whether the first batch is given even if it is larger than allowed.
     whole_first: bool,
 }
@@ -203,7 +203,7 @@ impl FetchJob {
         self.reads_open -= 1;
         match view.replicas.group(read.group) {
             Some(raft) => {
-                let run = raft.log().finish_read(read.from, read.end, read.bytes_max, read.first, data, view.mutant)?;
+                let run = raft.log().finish_read(read.from, read.end, read.bytes_max, read.stretch, data, view.mutant)?;
                 answers[part].records = cut(run, read.bytes_max, read.whole_first);
             }
             // The topic was deleted meanwhile.
@@ -288,7 +288,7 @@ impl FetchJob {
         let records = match log.plan_read(from, high_watermark, bytes_max) {
             ReadPlan::Empty => Records::None,
             ReadPlan::Ready(run) => cut(run, bytes_max, is_first),
-            ReadPlan::Disk { file, position, length, first } => Records::Disk(DiskRead {
+            ReadPlan::Disk { file, position, length, stretch } => Records::Disk(DiskRead {
                 group,
                 file,
                 position,
@@ -296,7 +296,7 @@ impl FetchJob {
                 from,
                 end: high_watermark,
                 bytes_max,
-                first,
+                stretch,
                 whole_first: is_first,
             }),
         };

@@ -12,7 +12,7 @@ use super::{TopicKey, View};
 use crate::disk::FileName;
 use crate::ids::{GroupId, LeaderEpoch, Offset};
 use crate::limits::{TIME_LOOKUP_BYTES_MAX, TIME_LOOKUP_BYTES_PER_REQUEST_MAX};
-use crate::log::{ReadPlan, RecordRun, SearchEnd, Sought, TimeSearch, TimeSearched};
+use crate::log::{ReadPlan, RecordRun, SearchEnd, Sought, Stretch, TimeSearch, TimeSearched};
 use crate::mutant::Mutant;
 use crate::protocol::messages::list_offsets::{ListOffsetsRequest, ListOffsetsResponse, request, response};
 use crate::protocol::{ErrorCode, Text};
@@ -80,8 +80,8 @@ struct Lookup {
     from: Offset,
     /// Exclusive.
     end: Offset,
-    /// Base offset of the batch with which the range begins that is read from disk.
-    first: Offset,
+    /// With what the range begins that is read from disk, if one is.
+    stretch: Stretch,
 }
 
 /// What the client asked for, which may have to be sought elsewhere when the log's start moved.
@@ -156,8 +156,8 @@ impl ListOffsetsJob {
             match raft.log().plan_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX) {
                 ReadPlan::Empty => self.found(Found::NOTHING),
                 ReadPlan::Ready(run) => return Some(self.search(lookup, run)),
-                ReadPlan::Disk { file, position, length, first } => {
-                    self.parts[self.present].state = State::Looking(Lookup { first, ..lookup });
+                ReadPlan::Disk { file, position, length, stretch } => {
+                    self.parts[self.present].state = State::Looking(Lookup { stretch, ..lookup });
                     return Some(LookupStep::Read { file, position, length });
                 }
             }
@@ -174,7 +174,8 @@ impl ListOffsetsJob {
             && let Some(raft) = self.leader(view, lookup)
             && lookup.from >= raft.log().log_start()
         {
-            let run = raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, lookup.first, data, view.mutant)?;
+            let run =
+                raft.log().finish_read(lookup.from, lookup.end, TIME_LOOKUP_BYTES_MAX, lookup.stretch, data, view.mutant)?;
             return Ok(Some(self.search(lookup, run)));
         }
         Ok(self.advance(view))
@@ -259,7 +260,9 @@ impl Wanted {
             Wanted::AtOrAfter(time) => log.first_batch_at_time(time, end).map(|from| (from, Sought::AtOrAfter(time))),
         };
         match place {
-            Some((from, sought)) => State::Looking(Lookup { group: raft.id(), wanted: self, sought, from, end, first: from }),
+            Some((from, sought)) => {
+                State::Looking(Lookup { group: raft.id(), wanted: self, sought, from, end, stretch: Stretch::default() })
+            }
             None => State::Found(Found::NOTHING),
         }
     }

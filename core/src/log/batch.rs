@@ -43,6 +43,11 @@ pub(crate) enum BatchError {
 }
 
 impl Batch {
+    /// Whether it is the empty entry with which a leader begins. Of that there is one in a term, equal in all groups at the same offset.
+    pub(crate) fn is_noop(&self) -> bool {
+        self.is_private && self.length == record::private_length(0)
+    }
+
     /// Reads the header at the start of `bytes`; checks its structure, not the CRC.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Batch, BatchError> {
         let header = BatchHeader::parse(bytes).map_err(|fault| match fault {

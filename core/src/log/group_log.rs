@@ -16,7 +16,7 @@ mod start;
 use super::batch::{self, Batch, BatchError, start_command};
 use super::epochs::Epochs;
 use super::log_start::LogStart;
-use super::segment::{Row, Segment};
+use super::segment::{Mark, Row, Segment};
 use super::tail::{Tail, TailEntry};
 use crate::disk::FileName;
 use crate::ids::{GroupId, Index, LeaderEpoch, Offset, Term};
@@ -48,9 +48,33 @@ pub enum ReadPlan {
         position: u64,
         /// How much.
         length: u32,
-        /// Base offset of the batch that begins there.
-        first: Offset,
+        /// What begins there.
+        stretch: Stretch,
     },
+}
+
+/// What a read from the disk begins with, as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stretch {
+    /// Base offset of the first batch.
+    offset: Offset,
+    /// Bytes of which it is known what comes first that is no no-op.
+    length: u64,
+    mark: Option<Mark>,
+}
+
+impl Stretch {
+    fn of(row: &Row, end: u64) -> Stretch {
+        Stretch { offset: row.offset, length: end.saturating_sub(row.position), mark: row.mark }
+    }
+
+    /// Whether a batch with this CRC can be the first that is no no-op, `at` bytes behind the begin.
+    fn may_begin_with(&self, at: usize, crc: u32) -> bool {
+        match self.mark {
+            Some(mark) => crc == mark.crc && u32::try_from(at) == Ok(mark.at),
+            None => at as u64 >= self.length,
+        }
+    }
 }
 
 /// An append to one file.
@@ -80,8 +104,8 @@ pub(crate) struct FetchPlan {
     pub length: u32,
     /// Index of the first batch of the range.
     pub first: Index,
-    /// And its base offset.
-    pub first_offset: Offset,
+    /// And what begins there.
+    pub stretch: Stretch,
 }
 
 /// What is remembered of each entry that may still be cut away.
@@ -420,7 +444,7 @@ impl GroupLog {
             position: row.position,
             length: u32::try_from(length).expect("reads are bounded by a message or a stretch"),
             first: row.index,
-            first_offset: row.offset,
+            stretch: Stretch::of(&row, first_end.min(segment.written)),
         }
     }
 
@@ -455,7 +479,7 @@ impl GroupLog {
         let after = self.segments.partition_point(|segment| segment.base_offset <= from);
         let segment = &self.segments[after.checked_sub(1).expect("the log starts with a segment")];
         let number = segment.row_of_offset(from);
-        let Row { position, offset: first, .. } = segment.rows[number];
+        let position = segment.rows[number].position;
         let first_end = segment.row_end(number);
         // Behind the stretch where records at or after `end` begin there is nothing to find.
         let last = segment.rows.partition_point(|row| row.offset < end);
@@ -463,7 +487,10 @@ impl GroupLog {
         let length = (first_end - position + u64::from(bytes_max)).min(useful.saturating_sub(position));
         match u32::try_from(length).unwrap_or(u32::MAX) {
             0 => ReadPlan::Empty,
-            length => ReadPlan::Disk { file: segment.file(self.group), position, length, first },
+            length => {
+                let stretch = Stretch::of(&segment.rows[number], first_end.min(segment.written));
+                ReadPlan::Disk { file: segment.file(self.group), position, length, stretch }
+            }
         }
     }
 

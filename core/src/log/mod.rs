@@ -20,7 +20,7 @@ mod time_search;
 pub(crate) use batch::test_batch;
 pub(crate) use batch::{Batch, encode_private, full_header, private_payload};
 pub(crate) use group_log::{Cut, FetchPlan, Write, walk_run};
-pub use group_log::{GroupLog, ReadPlan, RecordRun};
+pub use group_log::{GroupLog, ReadPlan, RecordRun, Stretch};
 pub(crate) use log_start::{LogStart, StartCommand};
 pub(crate) use manifest::{FileRange, Manifest};
 pub(crate) use memory::{Memory, Position};

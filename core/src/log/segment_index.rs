@@ -1,21 +1,23 @@
 //! What is known of a segment that is sealed and committed, in a file of its own: a start reads that instead of the segment.
 //!
-//! Binary form, little-endian: version u32 = 1, CRC-32C u32 of all that follows, length u64, greatest and first timestamp i64, hash of all entries
+//! Binary form, little-endian: version u32 = 2, CRC-32C u32 of all that follows, length u64, greatest and first timestamp i64, hash of all entries
 //! before the segment u64 and after it u64, end offset i64, last index u64, terms that begin in it (count u32, each term u64, index
-//! u64, offset i64), then the rows of its sparse index to the end (each offset i64, index u64, position u64, timestamp i64, its offset i64).
+//! u64, offset i64), then the rows of its sparse index to the end (each offset i64, index u64, position u64, timestamp i64, its offset i64, where its mark starts
+//! u32, 2^32 - 1 for none, its CRC u32).
 //!
 //! Knows nothing of what the entries mean: that those which have a meaning at a start (log starts, commands, producers) are remembered elsewhere
 //! is the business of who writes one. Damage is no loss: the segment is read then. Source: Kafka's `.index`, `.timeindex` and
 //! `leader-epoch-checkpoint`.
 
-use super::segment::{Row, Segment};
+use super::segment::{Mark, Row, Segment};
 use crate::ids::{Index, Offset, Term};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use crc_fast::crc32_iscsi as crc32c;
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER_BYTES: usize = 8;
-const ROW_BYTES: usize = 40;
+const ROW_BYTES: usize = 48;
+const NO_MARK: u32 = u32::MAX;
 
 /// What is known of a sealed segment.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub(crate) fn encode_index(
         out.put_u64_le(row.position);
         out.put_i64_le(row.max_timestamp);
         out.put_i64_le(row.max_timestamp_offset.0);
+        out.put_u32_le(row.mark.map_or(NO_MARK, |mark| mark.at));
+        out.put_u32_le(row.mark.map_or(0, |mark| mark.crc));
     }
     let crc = crc32c(&out[HEADER_BYTES..]);
     out[4..8].copy_from_slice(&crc.to_le_bytes());
@@ -92,6 +96,10 @@ pub(crate) fn decode_index(mut bytes: Bytes, base_offset: Offset, base_index: In
             position: input.try_get_u64_le().ok()?,
             max_timestamp: input.try_get_i64_le().ok()?,
             max_timestamp_offset: Offset(input.try_get_i64_le().ok()?),
+            mark: {
+                let mark = Mark { at: input.try_get_u32_le().ok()?, crc: input.try_get_u32_le().ok()? };
+                Some(mark).filter(|mark| mark.at != NO_MARK)
+            },
         });
     }
     let is_of_it = rows.first().is_some_and(|row| (row.offset, row.index, row.position) == (base_offset, base_index, 0));
@@ -113,6 +121,7 @@ mod tests {
             position,
             max_timestamp: 40 + offset,
             max_timestamp_offset: Offset(offset),
+            mark: (offset == 7).then_some(Mark { at: 70, crc: 0xdead_beef }),
         };
         Segment {
             base_offset: Offset(7),

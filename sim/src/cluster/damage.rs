@@ -84,6 +84,12 @@ impl Cluster {
         self.counters.misdirected += 1;
     }
 
+    /// Reads of a running broker give the bytes of another place now and then, for a while.
+    pub(crate) fn misread(&mut self, node: usize, us: u64, ppm: u64) {
+        let until = self.now + us;
+        self.nodes[node].disk.misread(until, ppm);
+    }
+
     /// A disk only claims to sync its segments for a while; then the power goes.
     pub(crate) fn lie(&mut self, node: usize, us: u64, down_us: u64) {
         let until = self.now + us;

@@ -103,11 +103,11 @@ impl Cluster {
         }
         let verdict = promises::check_frame(&mut self.watch, node, to, &frame);
         self.judge(verdict);
-        if self.nodes[node].disk.is_rotten() {
+        if self.nodes[node].disk.is_rotten() || self.nodes[node].disk.misread > 0 {
             self.judge(promises::check_payload(node, &frame));
         }
         let life = self.nodes[to].life;
-        let fate = self.net.send_peer(self.now, node, to, lane);
+        let fate = self.net.send_peer(self.now, node, to, lane, frame.len());
         if let (Some(flip), Some(at)) = (fate.flip, fate.at[0]) {
             self.counters.flipped += 1;
             self.judge(flipped(node, &frame, flip));

@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::{Cluster, broker_id, n64};
 use crate::dice::{Stream, draw};
-use crate::network::End;
+use crate::network::{End, Narrow};
 use ottla_core::input::Input;
 
 impl Cluster {
@@ -64,6 +64,16 @@ impl Cluster {
                 self.schedule(back, Event::Session { node: b, peer: a });
             }
         }
+    }
+
+    /// Frames of one broker to another are lost more often for a while.
+    pub(crate) fn lose(&mut self, from: usize, to: usize, us: u64, ppm: u64) {
+        self.net.lose(from, to, ppm, self.now + us);
+    }
+
+    /// One direction between two ends is narrow for a while.
+    pub(crate) fn narrow(&mut self, from: End, to: End, us: u64, narrow: Narrow) {
+        self.net.queues.narrow(from, to, narrow, self.now + us);
     }
 
     /// Takes all cuts away, without healing anything else.

@@ -77,7 +77,7 @@ impl Cluster {
             self.counters.flipped_batches += 1;
         }
         link.notes.push_back(note);
-        if let Some(at) = self.net.send_stream(self.now, End::Client(client), End::Broker(node)) {
+        if let Some(at) = self.net.send_stream(self.now, End::Client(client), End::Broker(node), bytes.len()) {
             self.schedule(at, Event::ToBroker { connection, bytes: bytes.freeze() });
         } else {
             self.break_stream(connection);
@@ -89,7 +89,7 @@ impl Cluster {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.is_open_at_client = false;
         let (client, node) = (link.client, link.node);
-        let at = self.net.send_stream(self.now, End::Client(client), End::Broker(node));
+        let at = self.net.send_stream(self.now, End::Client(client), End::Broker(node), 0);
         self.schedule(at.unwrap_or(self.now + 5_000_000), Event::CloseBroker { connection });
     }
 
@@ -246,7 +246,7 @@ impl Cluster {
                 self.schedule(self.now + 100, Event::CloseBroker { connection });
                 return;
             }
-            if let Some(at) = self.net.send_stream(self.now, End::Broker(node), End::Client(client)) {
+            if let Some(at) = self.net.send_stream(self.now, End::Broker(node), End::Client(client), bytes.len()) {
                 self.schedule(at, Event::ToClient { connection, bytes: bytes.freeze() });
             } else {
                 self.break_stream(connection);
@@ -288,7 +288,7 @@ impl Cluster {
         let Some(link) = self.links.get_mut(&connection) else { return };
         link.is_open_at_broker = false;
         let (client, node) = (link.client, link.node);
-        let at = self.net.send_stream(self.now, End::Broker(node), End::Client(client));
+        let at = self.net.send_stream(self.now, End::Broker(node), End::Client(client), 0);
         let mut dice = draw(self.seed, Stream::Net, &[connection.0, self.now, 6]);
         let at = at.unwrap_or(self.now + dice.log_between(10_000, 3_000_000));
         self.schedule(at, Event::CloseClient { connection });

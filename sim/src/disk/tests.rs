@@ -209,3 +209,55 @@ fn a_crash_leaves_a_renamed_file_under_one_of_its_names() {
     }
     assert!(seen[0] > 5 && seen[1] > 30, "{seen:?}");
 }
+
+#[test]
+fn a_misread_gives_another_place_once_and_changes_nothing() {
+    let (file, mut seen) = (FileName::Meta(0), [0, 0]);
+    for seed in 0..60 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        for n in 0..4 {
+            run(&mut disk, append(1 + n, 0, 700 * n, 700), true);
+            run(&mut disk, append(11 + n, 7, 700 * n, 700), true);
+        }
+        let read = |disk: &mut SimDisk, id: u64, at: u64| {
+            disk.submit(at, DiskOp { id: DiskId(id), action: DiskAction::Read { file, position: 700, length: 700 } });
+            let (done, _) = disk.advance(DiskId(id), false).expect("legal").expect("told once");
+            let DiskStage::Read(data) = done.stage else { panic!("it is read") };
+            data
+        };
+        let right = read(&mut disk, 30, 0);
+        disk.misread(1_000, 500_000);
+        let given = read(&mut disk, 31, 999);
+        assert_eq!(given.len(), 700);
+        assert_eq!(disk.misread, u64::from(given != right));
+        seen[usize::from(given != right)] += 1;
+        assert_eq!(read(&mut disk, 32, 1_000), right, "it is over");
+        disk.misread(u64::MAX, 1_000_000);
+        disk.calm();
+        assert_eq!(read(&mut disk, 33, 5), right);
+        assert!(!disk.is_rotten());
+    }
+    assert!(seen[0] > 10 && seen[1] > 10, "{seen:?}");
+}
+
+#[test]
+fn a_name_that_a_rename_gave_away_may_be_read_as_before() {
+    let mut seen = [0, 0];
+    for seed in 0..60 {
+        let mut disk = SimDisk::new(seed, 1, DiskSettings::calm());
+        disk.start();
+        run(&mut disk, append(1, 0, 0, 700), true);
+        run(&mut disk, append(2, 7, 0, 700), true);
+        let files = vec![(FileName::Meta(0), FileName::Meta(7))];
+        disk.submit(0, DiskOp { id: DiskId(3), action: DiskAction::Rename { files } });
+        disk.advance(DiskId(3), false).expect("legal").expect("told once");
+        disk.misread(1_000, 1_000_000);
+        let action = DiskAction::Read { file: FileName::Meta(7), position: 600, length: 100 };
+        disk.submit(5, DiskOp { id: DiskId(4), action });
+        let (done, _) = disk.advance(DiskId(4), false).expect("legal").expect("told once");
+        let DiskStage::Read(data) = done.stage else { panic!("it is read") };
+        seen[usize::from(data.iter().all(|byte| *byte == 3))] += 1;
+    }
+    assert!(seen[0] > 10 && seen[1] > 10, "{seen:?}");
+}

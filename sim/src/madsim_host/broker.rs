@@ -102,6 +102,7 @@ pub(super) async fn broker(world: SharedWorld, node: usize) {
     let limits = ClientLimits { connections_max: 100, ..ClientLimits::default() };
     let settings = NodeSettings { clients: vec![clients], peers: Some(peers), book, limits, log };
     world.lock().machines[node].inbox = Some(sender.clone());
+    world.tell_room(node);
     let node_loop = Node::start(host, (broker, outputs), disk, (sender, receiver), settings);
     let ended = node_loop.run().await;
     if let Ended::Halted(fatal) = ended {

@@ -147,7 +147,18 @@ impl Cluster {
             }
             FaultKind::FillDisk { node, us } => {
                 let until = self.world.now_us() + us;
-                self.world.lock().machines[node].disk.fill(until);
+                {
+                    let mut inner = self.world.lock();
+                    let machine = &mut inner.machines[node];
+                    machine.disk.fill(until);
+                    machine.full_until = until;
+                }
+                self.world.tell_room(node);
+                let world = self.world.clone();
+                drop(madsim::task::spawn(async move {
+                    sleep(Duration::from_micros(us)).await;
+                    world.tell_room(node);
+                }));
             }
             // madsim has no resets, and what a damaged disk does is the same without a shell.
             FaultKind::Reset { client, node } => self.cut(self.clients[client].id(), self.id(node), 1_000),
@@ -160,10 +171,33 @@ impl Cluster {
             FaultKind::CutClientOneWay { client, node, to_broker: false, us } => {
                 self.cut(self.id(node), self.clients[client].id(), us);
             }
+            FaultKind::IsolateController { us } => (0..brokers).for_each(|other| self.cut_both(some(us), other, us)),
+            FaultKind::Swizzle { node, us } => (0..brokers).for_each(|other| self.cut_both(node, other, us)),
+            FaultKind::Bridge { node, side, us } => {
+                for (a, b) in side.iter().flat_map(|a| (0..brokers).map(move |b| (*a, b))) {
+                    if b != node && !side.contains(&b) {
+                        self.cut_both(a, b, us);
+                    }
+                }
+            }
+            FaultKind::Ring { order, us } => {
+                for (place, a) in order.iter().enumerate() {
+                    for (other, b) in order.iter().enumerate().skip(place + 2) {
+                        if (other + 1) % brokers != place {
+                            self.cut_both(*a, *b, us);
+                        }
+                    }
+                }
+            }
+            // madsim has one loss and no bandwidth for all links.
+            FaultKind::LossyLink { .. } | FaultKind::NarrowLink { .. } => {}
             // Not on these machines: no disk of theirs is lost.
             FaultKind::Wipe { node, down_us } => self.crash(node, CrashKind::PowerCut, down_us),
             FaultKind::FlipBatch { .. } | FaultKind::Replay { .. } => {}
-            FaultKind::RotLive { .. } | FaultKind::Unreadable { .. } | FaultKind::Misdirect { .. } => {}
+            FaultKind::RotLive { .. }
+            | FaultKind::Unreadable { .. }
+            | FaultKind::Misdirect { .. }
+            | FaultKind::Misread { .. } => {}
         }
     }
 
@@ -204,6 +238,7 @@ impl Cluster {
             for (node, machine) in inner.machines.iter_mut().enumerate() {
                 machine.disk.calm();
                 machine.clock.correct_wall();
+                machine.full_until = 0;
                 if !machine.is_up {
                     down.push(node);
                 }
@@ -211,6 +246,7 @@ impl Cluster {
         }
         for node in 0..self.nodes.len() {
             self.handle.resume(self.id(node));
+            self.world.tell_room(node);
             if down.contains(&node) {
                 self.handle.restart(self.id(node));
             }

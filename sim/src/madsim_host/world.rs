@@ -17,6 +17,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use madsim::time::{Duration, sleep};
 use ottla_core::disk::{DiskAction, DiskDone, DiskOp, DiskStage};
 use ottla_core::ids::DiskId;
+use ottla_core::input::Input;
 use ottla_core::time::{Instant, Now};
 use ottla_net::Inbox;
 use std::net::{IpAddr, Ipv4Addr};
@@ -35,6 +36,8 @@ pub(super) struct Machine {
     pub(super) has_ended: bool,
     /// How long it stays away then.
     pub(super) down_us: u64,
+    /// Until when there is too little room on its disk.
+    pub(super) full_until: u64,
     /// The way into its broker.
     pub(super) inbox: Option<Inbox>,
 }
@@ -179,6 +182,16 @@ impl SharedWorld {
         Some(done)
     }
 
+    /// Tells a running broker whether its disk has room, as the disk of the real host does.
+    pub(super) fn tell_room(&self, node: usize) {
+        let now = self.now_us();
+        let inner = self.lock();
+        let machine = &inner.machines[node];
+        if let Some(inbox) = machine.inbox.as_ref().filter(|_| machine.is_up && !machine.has_ended) {
+            inbox.send(Input::DiskFull { is_full: now < machine.full_until });
+        }
+    }
+
     pub(super) fn has_ended(&self) -> bool {
         let inner = self.lock();
         inner.failure.is_some() || inner.is_done
@@ -208,6 +221,7 @@ pub(crate) async fn go(seed: u64, plan: Plan, is_traced: bool) -> Report {
                 is_up: true,
                 has_ended: false,
                 down_us: HALTED_US,
+                full_until: 0,
                 inbox: None,
             }
         })

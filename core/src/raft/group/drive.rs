@@ -275,7 +275,7 @@ impl RaftGroup {
             // Let go meanwhile: who needs it is sent a snapshot.
             return Ok(());
         }
-        let entries = self.log().parse_fetch(&plan, low, data)?;
+        let entries = self.log().parse_fetch(&plan, low, data, config.mutant)?;
         let peers: Vec<u64> = self.voters.iter().map(|voter| voter.peer()).filter(|peer| *peer != self.raw.raft.id).collect();
         self.raw.raft.store().catchup.borrow_mut().ready = Some((low, entries));
         for peer in peers {

@@ -203,7 +203,7 @@ fn records_come_back_as_they_were_written_from_memory_and_disk() {
                 from_memory += 1;
                 run
             }
-            ReadPlan::Disk { file, position, length, first } => {
+            ReadPlan::Disk { file, position, length, stretch } => {
                 from_disk += 1;
                 let at = usize::try_from(position).expect("small");
                 let data = &cluster.disks[0].files[&file].data[at..at + usize::try_from(length).expect("small")];
@@ -211,14 +211,15 @@ fn records_come_back_as_they_were_written_from_memory_and_disk() {
                     let mut damaged = data.to_vec();
                     damaged[bit / 8] ^= 1 << (bit % 8);
                     // Batches before the first wanted one and the last, cut one are given to nobody.
-                    if let Ok(run) = log.finish_read(from, end, 300, first, &Bytes::from(damaged), Mutant::None) {
+                    if let Ok(run) = log.finish_read(from, end, 300, stretch, &Bytes::from(damaged), Mutant::None) {
                         assert_same_records(
                             &run,
-                            &log.finish_read(from, end, 300, first, &Bytes::copy_from_slice(data), Mutant::None).expect("whole"),
+                            &log.finish_read(from, end, 300, stretch, &Bytes::copy_from_slice(data), Mutant::None)
+                                .expect("whole"),
                         );
                     }
                 }
-                log.finish_read(from, end, 300, first, &Bytes::copy_from_slice(data), Mutant::None).expect("nothing is damaged")
+                log.finish_read(from, end, 300, stretch, &Bytes::copy_from_slice(data), Mutant::None).expect("nothing is damaged")
             }
         };
         assert_eq!(run.bytes, run.slices.iter().map(Bytes::len).sum::<usize>());
@@ -231,11 +232,11 @@ fn records_come_back_as_they_were_written_from_memory_and_disk() {
         let plan = log.plan_fetch(low, 300);
         let at = usize::try_from(plan.position).expect("small");
         let data = &cluster.disks[0].files[&plan.file].data[at..at + usize::try_from(plan.length).expect("small")];
-        let entries = log.parse_fetch(&plan, low, &Bytes::copy_from_slice(data)).expect("nothing is damaged");
+        let entries = log.parse_fetch(&plan, low, &Bytes::copy_from_slice(data), Mutant::None).expect("nothing is damaged");
         for bit in (0..8 * data.len()).step_by(31) {
             let mut damaged = data.to_vec();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            if let Ok(taken) = log.parse_fetch(&plan, low, &Bytes::from(damaged)) {
+            if let Ok(taken) = log.parse_fetch(&plan, low, &Bytes::from(damaged), Mutant::None) {
                 assert!(entries.starts_with(&taken), "bit {bit} of {plan:?}");
             }
         }
