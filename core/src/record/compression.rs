@@ -28,6 +28,8 @@ const SNAPPY_RATIO_MAX: usize = 22;
 /// What zstd's own decoder accepts without being asked; level 22 needs it.
 const ZSTD_WINDOW_LOG_MAX: u32 = 27;
 const GZIP_MAGIC: &[u8; 2] = &[0x1f, 0x8b];
+/// What is allocated first for what a stream gives.
+const OUTPUT_BYTES_FIRST: usize = 4 * 1024;
 
 /// Why a compressed body can't be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,13 +116,25 @@ fn read_bounded(reader: impl Read, bytes_max: usize) -> Result<Vec<u8>, Compress
     Ok(out)
 }
 
-fn read_more(reader: impl Read, out: &mut Vec<u8>, bytes_max: usize) -> Result<(), CompressionFault> {
-    let left = u64::try_from(bytes_max - out.len()).expect("usize fits in 64 bits");
-    let read = reader.take(left + 1).read_to_end(out);
-    if out.len() > bytes_max {
-        return Err(CompressionFault::TooLarge);
+/// Reads to the end. Memory that `out` outgrows is there a second time while it is copied, so it doubles only below half of the bound.
+fn read_more(mut reader: impl Read, out: &mut Vec<u8>, bytes_max: usize) -> Result<(), CompressionFault> {
+    let whole = bytes_max.saturating_add(1);
+    loop {
+        if out.len() == out.capacity() {
+            let double = (2 * out.len()).max(OUTPUT_BYTES_FIRST);
+            let capacity = if double > bytes_max / 2 { whole } else { double };
+            out.reserve_exact(capacity - out.len());
+        }
+        let spare = out.capacity().min(whole) - out.len();
+        let read = reader.by_ref().take(u64::try_from(spare).expect("usize fits in 64 bits")).read_to_end(out);
+        if out.len() > bytes_max {
+            return Err(CompressionFault::TooLarge);
+        }
+        // Who has come to an end is not asked again: a decoder would look for another frame.
+        if read.map_err(|_| CompressionFault::Undecodable)? < spare {
+            return Ok(());
+        }
     }
-    read.map(|_| ()).map_err(|_| CompressionFault::Undecodable)
 }
 
 fn gunzip(data: &[u8], bytes_max: usize) -> Result<Vec<u8>, CompressionFault> {
@@ -187,6 +201,19 @@ mod tests {
             assert_eq!(decompress(codec, &bomb, 100_000), Err(CompressionFault::TooLarge), "{codec:?}");
             assert_eq!(decompress(codec, &bomb, zeros.len() - 1), Err(CompressionFault::TooLarge), "{codec:?}");
             assert_eq!(decompress(codec, &bomb, zeros.len()).map(|out| out.len()), Ok(zeros.len()), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn what_follows_an_lz4_frame_does_not_count_and_memory_stays_in_bounds() {
+        for size in [0, 1, 4095, 4096, 4097, 8192, 100_000] {
+            let mut packed = compress(Codec::Lz4, &vec![7; size]);
+            packed.extend_from_slice(b"anything");
+            for bytes_max in [size, size + 1, 2 * size + 9, usize::MAX] {
+                let out = decompress(Codec::Lz4, &packed, bytes_max).expect("what follows does not count");
+                assert_eq!(out.len(), size, "{bytes_max}");
+                assert!(out.capacity() <= bytes_max.saturating_add(1).max(OUTPUT_BYTES_FIRST), "{size}: {}", out.capacity());
+            }
         }
     }
 
