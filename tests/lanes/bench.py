@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Ottla beside Apache Kafka and beside what this machine bears at all: one table, measured in one run, interleaved.
 
-    cargo build --release -p ottla && python3 tests/lanes/bench.py              everything; a quarter of an hour
+    cargo build --release -p ottla && python3 tests/lanes/bench.py              everything; half an hour
     python3 tests/lanes/bench.py --rows 2,15 --no-kafka                         only some rows, without Kafka
 
 Loads are those of `ottla bench`: pre-encoded batches, pipelined. With one broker, servers run on core 0 and the load on core 1 where there are
